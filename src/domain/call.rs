@@ -1,0 +1,140 @@
+//! The LLM journal's words: one paid call, from before it is sent until it is accounted for.
+
+use std::time::Duration;
+
+use crate::domain::{
+    ids::{EventKey, Revision, TenantId},
+    money::Money,
+    record::LedgerRow,
+    timestamp::Timestamp,
+};
+
+/// One step of one event: what must not be bought twice.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StepKey {
+    /// The event.
+    pub event: EventKey,
+    /// `reply` ...
+    pub step: String,
+    /// SHA-256 of everything that shapes the answer: model, prompt version, input, schema.
+    pub input_hash: String,
+}
+
+/// A call about to be sent: made durable before the socket is written.
+#[derive(Clone, Debug)]
+pub struct CallStart {
+    /// For which step.
+    pub step: StepKey,
+    /// In which fresh start of the event.
+    pub revision: Revision,
+    /// 1, 2, 3 ... within step and input, over all revisions.
+    pub attempt: i32,
+    /// Who pays.
+    pub tenant: TenantId,
+    /// `openai` ...
+    pub provider: String,
+    /// The model asked.
+    pub model: String,
+    /// Worst case, charged until settled. `None`: the price is not known.
+    pub worst_cost: Option<Money>,
+    /// After this long without an answer its fate is unknown.
+    pub timeout: Duration,
+}
+
+/// How a call ended. Never fenced: what was paid is recorded whoever owns the event now.
+#[derive(Clone, Debug)]
+pub struct CallEnd {
+    /// For which step.
+    pub step: StepKey,
+    /// In which fresh start.
+    pub revision: Revision,
+    /// Which attempt.
+    pub attempt: i32,
+    /// What came of it.
+    pub end: CallResult,
+}
+
+/// What came of a call.
+#[derive(Clone, Debug)]
+pub enum CallResult {
+    /// A complete answer: kept, never bought again.
+    Answered {
+        /// The model's text.
+        text: String,
+        /// Its ledger row.
+        ledger: LedgerRow,
+    },
+    /// No usable answer.
+    Failed {
+        /// For operators.
+        detail: String,
+        /// The ledger row, where the call was billed all the same.
+        ledger: Option<LedgerRow>,
+    },
+    /// Written, fate unknown: its ledger row is charged at the worst case.
+    Ambiguous {
+        /// For operators.
+        detail: String,
+        /// The ledger row.
+        ledger: LedgerRow,
+    },
+}
+
+/// A call as the journal remembers it.
+#[derive(Clone, Debug)]
+pub struct JournalEntry {
+    /// Which attempt.
+    pub attempt: i32,
+    /// In which fresh start.
+    pub revision: Revision,
+    /// Where it stands.
+    pub state: CallState,
+    /// Who was asked.
+    pub provider: String,
+    /// The model asked.
+    pub model: String,
+    /// When it was made durable, by the store's clock.
+    pub sent_at: Timestamp,
+    /// `sent_at` + its timeout has passed, by the store's clock.
+    pub overdue: bool,
+    /// How long until it is overdue, by the store's clock.
+    pub overdue_in: Duration,
+    /// Its worst case.
+    pub worst_cost: Option<Money>,
+    /// The answer's text.
+    pub text: Option<String>,
+    /// The answer was judged unusable: not to be used again by a later revision.
+    pub rejected: bool,
+}
+
+/// Where a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallState {
+    /// Durable, maybe on the wire.
+    Sent,
+    /// Answered.
+    Answered,
+    /// Failed, certainly over.
+    Failed,
+    /// Fate unknown.
+    Ambiguous,
+}
+
+impl CallState {
+    /// The name in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
+
+    /// The state of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Sent, Self::Answered, Self::Failed, Self::Ambiguous].into_iter().find(|s| s.name() == name)
+    }
+}

@@ -1,0 +1,86 @@
+//! What a delivery carries, decoded but not yet believed.
+
+use crate::domain::{
+    ids::{EventKey, Revision, SourceName},
+    timestamp::Timestamp,
+};
+
+/// The HTTP request as the edge received it, byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// Upper case, as received.
+    pub method: String,
+    /// Absolute URL as the client asked for it: not decoded, sorted or normalised.
+    pub url: String,
+    /// Lower-case names in the order received, duplicates kept.
+    pub headers: Vec<(String, String)>,
+    /// The body's bytes.
+    pub body: Vec<u8>,
+}
+
+impl HttpRequest {
+    /// The value of a header by its lower-case name. Two lines of one name are joined with `", "`, as
+    /// proxies do, and then match no signature.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<String> {
+        let lines: Vec<&str> =
+            self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str()).collect();
+        (!lines.is_empty()).then(|| lines.join(", "))
+    }
+}
+
+/// The four values of the internal scheme, as they travelled in the message attributes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seal {
+    /// `webhook-id`.
+    pub id: Option<String>,
+    /// `webhook-timestamp`: Unix seconds as text, signed as received.
+    pub timestamp: Option<String>,
+    /// `webhook-signature`: space-separated `v1,<base64>` entries.
+    pub signature: Option<String>,
+    /// `webhook-key-id`: names one key; not signed.
+    pub key_id: Option<String>,
+}
+
+/// A decoded delivery; `Form` says which of the shapes it has.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    /// The seal found in the attributes; signed over the message body's bytes.
+    pub seal: Seal,
+    /// The message body, which the seal covers.
+    pub sealed: String,
+    /// `SentTimestamp`: the "now" of the seal's freshness.
+    pub sent_at: Timestamp,
+    /// Hash of body and attributes, for recognising a redriven copy.
+    pub content_hash: String,
+    /// What the body holds.
+    pub form: Form,
+}
+
+/// The shapes a message body can have.
+#[derive(Clone, Debug)]
+pub enum Form {
+    /// `envelope.v1`: a vendor's request, sealed by an edge.
+    Request {
+        /// The envelope's own id, made by the edge. Never an event key.
+        id: String,
+        /// The configured sender.
+        source: SourceName,
+        /// The edge's clock when the request arrived: the "now" of every vendor tolerance.
+        received_at: Timestamp,
+        /// The request.
+        request: HttpRequest,
+    },
+    /// `job.v1`: a CloudEvents body signed by one of our own systems.
+    Job {
+        /// The configured sender.
+        source: SourceName,
+    },
+    /// `wake.v1`: our own scheduler says that a parked event is due.
+    Wake {
+        /// Which event.
+        key: EventKey,
+        /// Of which fresh start.
+        revision: Revision,
+    },
+}

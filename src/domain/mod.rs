@@ -1,0 +1,15 @@
+//! The words that every floor above shares: what arrives, what it means, what became of it. No I/O.
+
+pub mod call;
+pub mod command;
+pub mod dead_letter;
+pub mod delivery;
+pub mod envelope;
+pub mod event;
+pub mod ids;
+pub mod money;
+pub mod outcome;
+pub mod reason;
+pub mod record;
+pub mod timestamp;
+pub mod usage;

@@ -1,0 +1,4 @@
+//! What is remembered: one contract of business verbs, two databases behind it.
+
+pub mod contract;
+pub mod report;

@@ -1,0 +1,162 @@
+//! What people and dashboards read from the store.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::domain::{money::Money, timestamp::Timestamp};
+
+/// Rows by table name.
+pub type TableCounts = BTreeMap<String, i64>;
+
+/// Everything known about one event.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventHistory {
+    /// Its key.
+    pub key: String,
+    /// `open`, `waiting`, `parked`, `done` or `buried`.
+    pub state: String,
+    /// Fresh starts.
+    pub revision: i32,
+    /// Claims so far.
+    pub ticket: i64,
+    /// Counted failures of this revision.
+    pub failures: i32,
+    /// Deferrals of this revision.
+    pub deferrals: i32,
+    /// Last reason, where there is one.
+    pub reason: Option<String>,
+    /// Whose.
+    pub tenant: String,
+    /// The configured sender.
+    pub source: String,
+    /// Its kind.
+    pub kind: String,
+    /// First seen.
+    pub first_at: Timestamp,
+    /// Last change.
+    pub updated_at: Timestamp,
+    /// What happened to it, oldest first: audit rows.
+    pub audit: Vec<AuditRow>,
+    /// LLM calls.
+    pub calls: Vec<CallRow>,
+    /// Effects.
+    pub commands: Vec<CommandRow>,
+    /// Kind and body of its results.
+    pub results: Vec<Value>,
+}
+
+/// One line of an event's past.
+#[derive(Clone, Debug, Serialize)]
+pub struct AuditRow {
+    /// When.
+    pub at: Timestamp,
+    /// `worker` or who gave the order.
+    pub actor: String,
+    /// `done`, `retry`, `defer`, `park`, `bury`, `hand_back`, `replay`, `resolve` ...
+    pub action: String,
+    /// Reason code and text.
+    pub detail: String,
+}
+
+/// One LLM call.
+#[derive(Clone, Debug, Serialize)]
+pub struct CallRow {
+    /// `reply` ...
+    pub step: String,
+    /// Which fresh start.
+    pub revision: i32,
+    /// Which attempt.
+    pub attempt: i32,
+    /// `sent`, `answered`, `failed`, `ambiguous`.
+    pub state: String,
+    /// Who was asked.
+    pub provider: String,
+    /// The model asked.
+    pub model: String,
+    /// Input tokens in all.
+    pub input: i64,
+    /// Output tokens in all.
+    pub output: i64,
+    /// `None`: price not known, or nothing billed.
+    pub cost: Option<Money>,
+    /// Milliseconds.
+    pub latency_ms: i64,
+}
+
+/// One command.
+#[derive(Clone, Debug, Serialize)]
+pub struct CommandRow {
+    /// Its id.
+    pub id: String,
+    /// The event behind it.
+    pub event_key: Option<String>,
+    /// Whose.
+    pub tenant: String,
+    /// `message`, `copy_dead_letter`, `requeue`.
+    pub kind: String,
+    /// Its lane.
+    pub lane: String,
+    /// Where it stands.
+    pub state: String,
+    /// How often it was taken.
+    pub tries: i32,
+    /// The vendor's id.
+    pub vendor_id: Option<String>,
+    /// Code and text of the last answer.
+    pub detail: Option<String>,
+    /// Planned.
+    pub created_at: Timestamp,
+    /// Last change.
+    pub updated_at: Timestamp,
+}
+
+/// Which ledger rows, and by what they are summed.
+#[derive(Clone, Debug, Default)]
+pub struct UsageFilter {
+    /// Only this tenant.
+    pub tenant: Option<String>,
+    /// From this time on.
+    pub from: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+}
+
+/// Sums for one tenant, model and day (UTC).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UsageRow {
+    /// Who pays.
+    pub tenant: String,
+    /// The model that answered, else the one asked.
+    pub model: String,
+    /// `YYYY-MM-DD`, UTC.
+    pub day: String,
+    /// Ledger rows.
+    pub calls: i64,
+    /// Of these with unknown fate.
+    pub ambiguous: i64,
+    /// Of these without a known price.
+    pub unpriced: i64,
+    /// Input tokens, cached ones included.
+    pub input: i64,
+    /// Of these read from a cache.
+    pub cached: i64,
+    /// Output tokens.
+    pub output: i64,
+    /// Sum of the known costs.
+    pub cost: Money,
+}
+
+/// Levels for metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Gauges {
+    /// Events waiting for a wake.
+    pub parked: i64,
+    /// Commands waiting for their turn.
+    pub planned: i64,
+    /// Commands whose outcome is unknown.
+    pub unknown: i64,
+    /// Open dead letters by reason code.
+    pub dead_letters: BTreeMap<String, i64>,
+}
