@@ -36,7 +36,12 @@ pub fn attributes_to_json(delivery: &Delivery) -> Value {
         Attribute::Text(text) => serde_json::json!({ "text": text }),
         Attribute::Binary(bytes) => serde_json::json!({ "binary": hex::encode(bytes) }),
     };
-    delivery.attributes.iter().map(|(name, a)| (name.clone(), value(a))).collect::<serde_json::Map<_, _>>().into()
+    delivery
+        .attributes
+        .iter()
+        .map(|(name, a)| (name.clone(), value(a)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// Where a dead letter stands.

@@ -23,8 +23,12 @@ impl HttpRequest {
     /// proxies do, and then match no signature.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
-        let lines: Vec<&str> =
-            self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str()).collect();
+        let lines: Vec<&str> = self
+            .headers
+            .iter()
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.as_str())
+            .collect();
         (!lines.is_empty()).then(|| lines.join(", "))
     }
 }

@@ -68,11 +68,19 @@ pub struct Depth {
 pub trait Queue: Send + Sync + 'static {
     /// Receives up to `max` (1..=10) messages with all attributes, waiting up to `wait` for the first;
     /// they are invisible to others for `visibility`. Not retried here: the loop has its own backoff.
-    async fn receive(&self, max: usize, wait: Duration, visibility: Duration) -> Result<Vec<Delivery>, QueueError>;
+    async fn receive(
+        &self,
+        max: usize,
+        wait: Duration,
+        visibility: Duration,
+    ) -> Result<Vec<Delivery>, QueueError>;
     /// Deletes up to ten deliveries; every entry's answer in the order asked. Deleting twice succeeds.
     async fn delete(&self, receipts: &[Receipt]) -> Result<Vec<EntryResult>, QueueError>;
     /// Makes up to ten deliveries visible after the given time from now; every entry's answer in the order asked.
-    async fn change_visibility(&self, changes: &[(Receipt, Duration)]) -> Result<Vec<EntryResult>, QueueError>;
+    async fn change_visibility(
+        &self,
+        changes: &[(Receipt, Duration)],
+    ) -> Result<Vec<EntryResult>, QueueError>;
     /// Sends up to ten messages; every entry's answer in the order asked.
     async fn send(&self, messages: &[OutgoingMessage]) -> Result<Vec<EntryResult>, QueueError>;
     /// Approximate numbers, one request.

@@ -239,8 +239,13 @@ pub trait Store: Send + Sync + 'static {
     // -- looked up by handlers and senders -------------------------------------------
 
     /// A contact's property, by system and id there.
-    async fn contact_property(&self, tenant: &TenantId, system: &str, id: &str, name: &str)
-    -> Result<Option<String>>;
+    async fn contact_property(
+        &self,
+        tenant: &TenantId,
+        system: &str,
+        id: &str,
+        name: &str,
+    ) -> Result<Option<String>>;
     /// Does this person want no messages?
     async fn opted_out(&self, tenant: &TenantId, system: &str, id: &str) -> Result<bool> {
         Ok(self.contact_property(tenant, system, id, OPTED_OUT).await?.as_deref() == Some("true"))

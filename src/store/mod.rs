@@ -1,4 +1,8 @@
 //! What is remembered: one contract of business verbs, two databases behind it.
 
 pub mod contract;
+pub mod group;
+mod migrations;
+pub mod postgres;
 pub mod report;
+pub mod sqlite;
