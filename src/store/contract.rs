@@ -20,7 +20,7 @@ use crate::domain::{
 pub use crate::store::report::{CommandRow, EventHistory, Gauges, TableCounts, UsageFilter, UsageRow};
 
 /// What went wrong in the store.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be reached or did not answer: try again later.
     #[error("the database does not answer: {0}")]
