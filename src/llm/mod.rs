@@ -1,1 +1,3 @@
-//! llm.
+//! Asking models: one contract, one file per provider, and the gateway that makes every call durable.
+
+pub mod contract;
