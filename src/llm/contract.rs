@@ -151,6 +151,8 @@ pub enum CallError {
 pub enum Rejection {
     /// Likely to pass.
     Transient,
+    /// Likely to pass, but the provider asks not to repeat the call at once.
+    NotAgain,
     /// Too fast.
     RateLimited,
     /// Credit, spend or usage limit: waiting minutes does not help, asking again never does.

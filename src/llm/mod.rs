@@ -2,4 +2,9 @@
 
 pub mod contract;
 mod model_name;
+pub mod openai;
+mod openai_answer;
+mod openai_error;
+pub mod output;
 pub mod pricing;
+mod wait_hint;

@@ -7,7 +7,7 @@ const REGIONS: &[&str] = &["eu.", "apac.", "jp.", "au.", "ca."];
 
 /// The names to look up, most exact first: as given, without the maker, without the date or `-latest`.
 #[must_use]
-pub fn candidates(model: &str) -> Vec<String> {
+pub(crate) fn candidates(model: &str) -> Vec<String> {
     let mut bare = model.trim().to_lowercase();
     let mut names = vec![bare.clone()];
     while let Some(rest) = MAKERS.iter().find_map(|maker| bare.strip_prefix(maker)) {
