@@ -7,4 +7,7 @@ mod openai_answer;
 mod openai_error;
 pub mod output;
 pub mod pricing;
+pub mod providers;
+pub mod rules;
+mod rules_words;
 mod wait_hint;
