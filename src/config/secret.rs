@@ -1,6 +1,5 @@
 //! Secrets by reference: the configuration says where a secret is, never what it is.
 
-<<<<<<< HEAD
 use std::{
     collections::HashMap,
     fmt, fs, io,
@@ -10,9 +9,6 @@ use std::{
 };
 
 use secrecy::{ExposeSecret as _, SecretString};
-=======
-use secrecy::SecretString;
->>>>>>> sources
 use serde::Deserialize;
 
 use crate::config::environment;
@@ -23,7 +19,6 @@ use crate::config::environment;
 #[serde(transparent)]
 pub struct SecretRef(pub String);
 
-<<<<<<< HEAD
 /// Why a secret cannot be read. No message holds the secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
@@ -233,39 +228,5 @@ mod tests {
         let url = SecretRef("sqlite:/var/lib/longshore/store.db".into());
         assert!(matches!(url.read(), Err(SecretError::Literal)));
         assert_eq!(plain(url.read_url()), url.0);
-=======
-/// Why a secret cannot be read. Never holds the secret.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot read the secret behind {0}")]
-pub struct SecretError(String);
-
-impl SecretRef {
-    /// The secret as it is now.
-    ///
-    /// # Errors
-    /// When the reference has another form, or nothing can be read behind it.
-    pub fn read(&self) -> Result<SecretString, SecretError> {
-        let found = match self.0.split_once(':') {
-            Some(("env", name)) => variable(name),
-            Some(("file", path)) => std::fs::read_to_string(path).ok(),
-            Some(("credential", name)) => variable("CREDENTIALS_DIRECTORY")
-                .and_then(|folder| std::fs::read_to_string(format!("{folder}/{name}")).ok()),
-            _ => return Err(SecretError("a value that is not a reference".to_owned())),
-        };
-        found
-            .map(|text| SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
-            .ok_or_else(|| SecretError(self.0.clone()))
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the configuration is the place that reads the environment")]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-impl std::fmt::Debug for SecretRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SecretRef(..)")
->>>>>>> sources
     }
 }
