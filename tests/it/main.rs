@@ -1,2 +1,3 @@
-#[test]
-fn t() {}
+//! Integration tests: one binary, one file per story.
+
+mod config;
