@@ -43,7 +43,7 @@ deny: $(DENY)
 
 # Unoptimised: built in about a minute, and it checks in seconds.
 $(DENY):
-	$(CARGO) install --locked --debug --no-default-features --root $(@D)/.. --target-dir target/tools/build \
+	$(CARGO) install --locked --debug --no-default-features --root $(patsubst %/bin/cargo-deny,%,$@) --target-dir target/tools/build \
 		--version $(DENY_VERSION) cargo-deny
 	rm -rf target/tools/build
 
