@@ -20,7 +20,7 @@ use crate::domain::{
 pub use crate::store::report::{CommandRow, EventHistory, Gauges, TableCounts, UsageFilter, UsageRow};
 
 /// What went wrong in the store.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be reached or did not answer: try again later.
     #[error("the database does not answer: {0}")]
@@ -278,6 +278,24 @@ pub fn event_dead_letter_id(key: &EventKey, revision: Revision) -> String {
 pub fn command_id(held: &Held, position: usize) -> CommandId {
     CommandId(format!("{}@{}#{position}", held.key, held.revision))
 }
+
+/// Id of the command that copies a dead letter to the DLQ; `seen` makes each burial's own.
+#[must_use]
+pub fn copy_command_id(dead_letter: &str, seen: i32) -> CommandId {
+    CommandId(format!("copy:{dead_letter}:{seen}"))
+}
+
+/// Id of the command that puts a dead letter's message back on the queue; `seen` makes each replay's own.
+#[must_use]
+pub fn requeue_command_id(dead_letter: &str, seen: i32) -> CommandId {
+    CommandId(format!("requeue:{dead_letter}:{seen}"))
+}
+
+/// Lane of the commands that copy dead letters to the DLQ.
+pub const DLQ_LANE: &str = "dlq";
+
+/// Lane of the commands that put messages back on the queue.
+pub const REQUEUE_LANE: &str = "requeue";
 
 /// First ticket ever given.
 pub const FIRST_TICKET: Ticket = Ticket(1);

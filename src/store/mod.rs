@@ -2,7 +2,7 @@
 
 pub mod contract;
 pub mod group;
-mod migrations;
+pub(crate) mod migrations;
 pub mod postgres;
 pub mod report;
 pub mod sqlite;
