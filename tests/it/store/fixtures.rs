@@ -167,18 +167,18 @@ pub(super) async fn stored(h: &Harness, id: &str, name: &str) -> Option<String> 
     h.store.contact_property(&tenant(), "whatsapp", id, name).await.unwrap()
 }
 
-pub(super) fn reading(reply: &str) -> Reading {
+pub(super) fn reading(intent: &str) -> Reading {
     Reading {
-        intent: "buy".to_owned(),
+        intent: intent.to_owned(),
         lead_stage: "warm".to_owned(),
         sentiment: "good".to_owned(),
-        reply: reply.to_owned(),
+        reply: "hello".to_owned(),
         confidence: 0.5,
         language: "en".to_owned(),
     }
 }
 
-pub(super) fn conversation(id: &str, seconds: i64, reply: Option<&str>) -> Write {
+pub(super) fn conversation(id: &str, seconds: i64, intent: Option<&str>) -> Write {
     Write::Conversation(ConversationWrite {
         id: id.to_owned(),
         tenant: tenant(),
@@ -186,7 +186,7 @@ pub(super) fn conversation(id: &str, seconds: i64, reply: Option<&str>) -> Write
         business_id: "1555".to_owned(),
         contact: "49170".to_owned(),
         last_inbound_at: at(seconds),
-        reading: reply.map(reading),
+        reading: intent.map(reading),
     })
 }
 

@@ -185,8 +185,8 @@ pub(super) async fn many_events_may_touch_one_entity(h: &Harness) {
     assert_eq!(stored(h, "49170", "name").await.as_deref(), Some("v19"));
     assert_eq!(stored(h, "49170", "own-7").await.as_deref(), Some("x"));
     assert_eq!(h.delivery_state("wamid.out").await.as_deref(), Some("read"));
-    let (last, reply) = h.conversation("acme/whatsapp/1555/49170").await.unwrap();
-    assert_eq!((last, reply.as_deref()), (at(19), Some("r19")));
+    let (last, intent) = h.conversation("acme/whatsapp/1555/49170").await.unwrap();
+    assert_eq!((last, intent.as_deref()), (at(19), Some("r19")));
     let counts = h.store.table_counts().await.unwrap();
     assert_eq!((counts["messages"], counts["conversations"], counts["deliveries"]), (1, 1, 1));
     assert_eq!(counts["outbox"], 40);
