@@ -1,3 +1,6 @@
 //! Integration tests: one binary, one file per story.
 
 mod config;
+//! The integration tests, one binary.
+
+mod store;
