@@ -1,0 +1,232 @@
+//! One fresh database for each test, and a way to turn its clock.
+
+use std::{sync::Arc, time::Duration};
+
+use longshore::{
+    domain::{
+        ids::{CommandId, EventKey},
+        timestamp::Timestamp,
+    },
+    store::{contract::Store, postgres::PostgresStore, sqlite::SqliteStore},
+};
+use sqlx::{AssertSqlSafe, PgPool, Row as _, SqlitePool, postgres::PgPoolOptions};
+
+/// Where `make test` tells the URL of its throwaway cluster.
+const POSTGRES: &str = "LONGSHORE_TEST_POSTGRES";
+
+/// Every deadline of the schema, and every column that says how long ago something was.
+const DEADLINES: &[(&str, &str)] = &[
+    ("inbox", "lease_until"),
+    ("inbox", "retry_at"),
+    ("parked", "due_at"),
+    ("parked", "woken_at"),
+    ("outbox", "not_before"),
+    ("outbox", "expires_at"),
+    ("outbox", "lease_until"),
+    ("llm_journal", "sent_at"),
+];
+
+/// A store on a fresh database.
+pub(super) struct Harness {
+    /// What is tested.
+    pub store: Arc<dyn Store>,
+    raw: Raw,
+}
+
+/// A second way in, for turning the clock and for looking behind the contract.
+enum Raw {
+    Sqlite(SqlitePool, tempfile::TempDir),
+    Postgres(PgPool, Namespace),
+}
+
+/// A schema of the throwaway cluster, with the URL that selects it.
+pub(super) struct Namespace {
+    name: String,
+    pub url: String,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test's own setting, given by `make test`")]
+pub(super) fn cluster() -> String {
+    std::env::var(POSTGRES)
+        .unwrap_or_else(|_| panic!("{POSTGRES} is not set: run `make test`, it brings a throwaway PostgreSQL"))
+}
+
+impl Namespace {
+    pub(super) async fn create() -> Self {
+        let base = cluster();
+        let name = format!("t_{}", uuid::Uuid::new_v4().simple());
+        let pool = PgPoolOptions::new().max_connections(1).connect(&base).await.expect("the test cluster");
+        sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA {name}"))).execute(&pool).await.unwrap();
+        pool.close().await;
+        let mark = if base.contains('?') { '&' } else { '?' };
+        Self { url: format!("{base}{mark}options[search_path]={name}"), name }
+    }
+
+    pub(super) async fn pool(&self) -> PgPool {
+        PgPoolOptions::new().max_connections(2).connect(&self.url).await.unwrap()
+    }
+
+    pub(super) async fn drop(&self, pool: &PgPool) {
+        let drop = format!("DROP SCHEMA {} CASCADE", self.name);
+        sqlx::query(AssertSqlSafe(drop)).execute(pool).await.unwrap();
+        pool.close().await;
+    }
+}
+
+impl Harness {
+    pub(super) async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let store = SqliteStore::open(&path, 3).await.unwrap();
+        store.migrate().await.unwrap();
+        let options = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(&path)
+            .busy_timeout(Duration::from_secs(30));
+        let pool = SqlitePool::connect_with(options).await.unwrap();
+        Self { store: Arc::new(store), raw: Raw::Sqlite(pool, folder) }
+    }
+
+    pub(super) async fn postgres() -> Self {
+        let namespace = Namespace::create().await;
+        let store = PostgresStore::connect(&namespace.url, 10).await.unwrap();
+        store.migrate().await.unwrap();
+        let pool = namespace.pool().await;
+        Self { store: Arc::new(store), raw: Raw::Postgres(pool, namespace) }
+    }
+
+    pub(super) async fn finish(self) {
+        self.store.close().await;
+        match self.raw {
+            Raw::Sqlite(pool, folder) => {
+                pool.close().await;
+                folder.close().unwrap();
+            }
+            Raw::Postgres(pool, namespace) => namespace.drop(&pool).await,
+        }
+    }
+
+    /// Turns the database's clock on, by moving every deadline back.
+    pub(super) async fn elapse(&self, by: Duration) {
+        for (table, column) in DEADLINES {
+            self.shift(table, column, by, "").await;
+        }
+    }
+
+    /// Ends one claim's lease.
+    pub(super) async fn expire_lease(&self, key: &EventKey) {
+        self.shift("inbox", "lease_until", Duration::from_secs(3600), &format!("WHERE key = '{key}'")).await;
+    }
+
+    async fn shift(&self, table: &str, column: &str, by: Duration, condition: &str) {
+        let micros = by.as_micros();
+        match &self.raw {
+            Raw::Sqlite(pool, _) => {
+                let text = format!("UPDATE {table} SET {column} = {column} - {micros} {condition}");
+                sqlx::query(AssertSqlSafe(text)).execute(pool).await.unwrap();
+            }
+            Raw::Postgres(pool, _) => {
+                let text = format!(
+                    "UPDATE {table} SET {column} = {column} - {micros} * interval '1 microsecond' {condition}"
+                );
+                sqlx::query(AssertSqlSafe(text)).execute(pool).await.unwrap();
+            }
+        }
+    }
+
+    /// Breaks or changes the database behind the store's back.
+    pub(super) async fn execute(&self, text: &str) {
+        match &self.raw {
+            Raw::Sqlite(pool, _) => drop(sqlx::query(AssertSqlSafe(text)).execute(pool).await.unwrap()),
+            Raw::Postgres(pool, _) => drop(sqlx::query(AssertSqlSafe(text)).execute(pool).await.unwrap()),
+        }
+    }
+
+    /// One text of one row; `None` when there is no row or it is null. `?` stands for the argument.
+    async fn text(&self, sqlite: &'static str, postgres: &'static str, argument: &str) -> Option<String> {
+        match &self.raw {
+            Raw::Sqlite(pool, _) => {
+                sqlx::query_scalar(sqlite).bind(argument).fetch_optional(pool).await.unwrap().flatten()
+            }
+            Raw::Postgres(pool, _) => {
+                sqlx::query_scalar(postgres).bind(argument).fetch_optional(pool).await.unwrap().flatten()
+            }
+        }
+    }
+
+    pub(super) async fn delivery_state(&self, vendor_id: &str) -> Option<String> {
+        let state = "SELECT state FROM deliveries WHERE vendor_id = $1";
+        self.text(state, state, vendor_id).await
+    }
+
+    pub(super) async fn delivery_command(&self, vendor_id: &str) -> Option<CommandId> {
+        let command = "SELECT command_id FROM deliveries WHERE vendor_id = $1";
+        self.text(command, command, vendor_id).await.map(CommandId)
+    }
+
+    pub(super) async fn message_text(&self, vendor_id: &str) -> Option<String> {
+        let text = "SELECT text FROM messages WHERE vendor_id = $1";
+        self.text(text, text, vendor_id).await
+    }
+
+    /// When the person last wrote, and what they want by the last reading.
+    pub(super) async fn conversation(&self, id: &str) -> Option<(Timestamp, Option<String>)> {
+        match &self.raw {
+            Raw::Sqlite(pool, _) => {
+                let row = sqlx::query("SELECT last_inbound_at, intent FROM conversations WHERE id = $1");
+                let row = row.bind(id).fetch_optional(pool).await.unwrap()?;
+                Some((Timestamp(row.get(0)), row.get(1)))
+            }
+            Raw::Postgres(pool, _) => {
+                let row = sqlx::query("SELECT last_inbound_at, intent FROM conversations WHERE id = $1");
+                let row = row.bind(id).fetch_optional(pool).await.unwrap()?;
+                Some((row.get::<time::OffsetDateTime, _>(0).into(), row.get(1)))
+            }
+        }
+    }
+
+    /// A second, independent store on the same database, as another process would have.
+    pub(super) async fn another(&self) -> Arc<dyn Store> {
+        match &self.raw {
+            Raw::Sqlite(_, folder) => {
+                Arc::new(SqliteStore::open(&folder.path().join("store.db"), 3).await.unwrap())
+            }
+            Raw::Postgres(_, namespace) => Arc::new(PostgresStore::connect(&namespace.url, 4).await.unwrap()),
+        }
+    }
+}
+
+/// Two stores on one database that has no schema yet.
+pub(super) struct Empty {
+    pub one: Arc<dyn Store>,
+    pub two: Arc<dyn Store>,
+    folder: Option<tempfile::TempDir>,
+    namespace: Option<Namespace>,
+}
+
+impl Empty {
+    pub(super) async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let one = Arc::new(SqliteStore::open(&path, 2).await.unwrap());
+        let two = Arc::new(SqliteStore::open(&path, 2).await.unwrap());
+        Self { one, two, folder: Some(folder), namespace: None }
+    }
+
+    pub(super) async fn postgres() -> Self {
+        let namespace = Namespace::create().await;
+        let one = Arc::new(PostgresStore::connect(&namespace.url, 2).await.unwrap());
+        let two = Arc::new(PostgresStore::connect(&namespace.url, 2).await.unwrap());
+        Self { one, two, folder: None, namespace: Some(namespace) }
+    }
+
+    pub(super) async fn finish(self) {
+        self.one.close().await;
+        self.two.close().await;
+        if let Some(folder) = self.folder {
+            folder.close().unwrap();
+        }
+        if let Some(namespace) = self.namespace {
+            namespace.drop(&namespace.pool().await).await;
+        }
+    }
+}

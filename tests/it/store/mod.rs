@@ -1,0 +1,150 @@
+//! The contract of the store, written once, run against both databases.
+
+mod claims;
+mod dead_letters;
+mod fixtures;
+mod harness;
+mod hostile;
+mod journal;
+mod outbox;
+mod parking;
+mod races;
+mod records;
+mod schema;
+mod settlements;
+
+/// Makes `sqlite::NAME` and `postgres::NAME` of every test.
+macro_rules! on_both {
+    ($kind:ident: $($file:ident { $($test:ident)+ })+) => {
+        on_both!(@one sqlite $kind: $($file { $($test)+ })+);
+        on_both!(@one postgres $kind: $($file { $($test)+ })+);
+    };
+    (@one $database:ident $kind:ident: $($file:ident { $($test:ident)+ })+) => {
+        mod $database {
+            $(mod $file {
+                use super::super::harness;
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    let harness = harness::$kind::$database().await;
+                    super::super::$file::$test(&harness).await;
+                    harness.finish().await;
+                })+
+            })+
+        }
+    };
+}
+
+on_both! { Harness:
+    claims {
+        new_keys_are_mine_in_the_order_asked
+        nothing_to_claim_is_no_work
+        every_state_has_its_answer
+        a_wait_that_has_passed_is_mine_with_its_counters
+        a_lapsed_claim_is_taken_over
+        a_start_without_an_end_is_suspect
+        only_deaths_alone_count_and_each_once
+        a_start_is_recorded_only_under_the_ticket
+        extending_is_fenced
+        a_sealed_message_is_known_once_it_was_claimed
+    }
+    settlements {
+        done_writes_every_kind_of_row
+        who_lost_the_ticket_writes_nothing
+        a_group_commits_its_members_and_not_the_lost_one
+        panics_are_failures_and_counted_apart
+        handed_back_is_claimable_at_once_and_uncounted
+        every_verdict_says_that_its_ticket_settled
+        the_past_is_told_in_order
+        many_events_may_touch_one_entity
+    }
+    parking {
+        the_stored_event_comes_back_when_due
+        an_unclaimed_wake_is_sent_again_later
+        wakes_are_limited_and_each_is_given_once
+        a_redelivered_wake_takes_over_a_lapsed_claim
+        a_wake_that_must_be_tried_again_is_not_acknowledged
+        wakes_for_others_are_nothing
+        a_duplicate_of_a_parked_event_waits_with_it
+    }
+    journal {
+        a_call_is_sent_then_answered
+        an_attempt_begins_once
+        finishing_twice_changes_nothing
+        an_unknown_fate_is_charged_once
+        a_failed_call_has_a_ledger_row_only_when_billed
+        the_journal_is_not_fenced
+        an_answer_can_be_rejected
+        burying_an_unusable_answer_rejects_it
+    }
+    outbox {
+        a_command_is_taken_once_with_all_that_it_says
+        a_lane_keeps_its_order_and_lanes_go_side_by_side
+        the_limit_is_kept
+        heads_that_failed_for_good_do_not_block
+        what_must_not_be_sent_is_dropped
+        an_opt_out_stops_also_what_a_person_wrote
+        a_refused_command_is_a_dead_letter_of_its_own
+        lapsed_messages_are_unknown_and_harmless_ones_go_again
+        settling_twice_changes_nothing
+        a_person_resolves_the_unknown
+        a_status_settles_the_unknown_as_sent
+        a_status_before_our_commit_is_linked_later
+        a_pause_holds_back_a_sender
+        lists_are_newest_first_and_by_state
+        unknown_ids_are_ignored
+        eight_senders_take_each_command_once
+    }
+    dead_letters {
+        a_buried_event_is_kept_whole
+        a_second_burial_only_raises_seen
+        the_same_delivery_twice_in_one_burial
+        filters_narrow_the_list
+        a_replayed_event_starts_afresh
+        buried_again_after_a_replay_is_another_letter
+        a_replayed_delivery_goes_back_on_the_queue
+        a_replayed_command_is_carried_out_again_alone
+    }
+    records {
+        the_greater_version_wins
+        ties_are_compared_byte_by_byte
+        opting_out_is_a_property
+        a_conversation_keeps_its_newest_message_and_reading
+        a_message_is_stored_once_as_it_was
+        automatic_replies_can_be_switched
+        reported_usage_is_one_ledger_row
+        usage_sums_are_exact
+        any_order_of_changes_ends_the_same
+        a_delivery_only_moves_forward
+    }
+    schema {
+        a_missing_step_is_behind
+        a_newer_step_is_foreign
+        a_changed_step_is_foreign
+        a_fresh_database_is_empty_and_answers
+        a_closed_store_says_so
+    }
+    hostile {
+        hostile_text_comes_back_as_it_was
+        long_values_are_kept_whole
+        a_nul_becomes_a_replacement_mark
+        a_nul_can_be_buried_and_replayed
+        a_failed_call_with_any_detail_is_recorded
+    }
+    races {
+        each_of_two_hundred_keys_is_claimed_once
+        a_lapsed_claim_has_one_heir
+        a_wake_has_one_owner
+        groups_that_touch_the_same_rows_lose_nothing
+        rivals_for_one_ticket_commit_once
+    }
+}
+
+mod empty {
+    on_both! { Empty:
+        schema {
+            an_empty_database_is_behind
+            two_migrators_at_once_apply_once
+        }
+    }
+    use super::{harness, schema};
+}
