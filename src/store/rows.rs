@@ -20,9 +20,31 @@ pub(crate) fn text(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { Cow::Borrowed(text) }
 }
 
-/// A value as JSON text.
+/// A value as JSON text, without NUL in its strings and names.
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|e| StoreError::Refused(format!("a row cannot be written: {e}")))
+    serde_json::to_string(value)
+        .map(json_without_nul)
+        .map_err(|e| StoreError::Refused(format!("a row cannot be written: {e}")))
+}
+
+/// Replaces the escape of NUL, and only that: a backslash that is itself escaped may stand before `u0000`.
+fn json_without_nul(text: String) -> String {
+    const ESCAPE: &str = "\\u0000";
+    if !text.contains(ESCAPE) {
+        return text;
+    }
+    let mut cleaned = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find('\\') {
+        cleaned.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (kept, length) =
+            if rest.starts_with(ESCAPE) { ("\u{fffd}", ESCAPE.len()) } else { (&rest[..2], 2) };
+        cleaned.push_str(kept);
+        rest = &rest[length..];
+    }
+    cleaned.push_str(rest);
+    cleaned
 }
 
 /// A change of one inbox row, fenced by its ticket.
@@ -155,5 +177,21 @@ pub(crate) fn requeue_command(dead_letter: &str) -> Command {
         lane: REQUEUE_LANE.to_owned(),
         expires_at: None,
         action: Action::Requeue { dead_letter: dead_letter.to_owned() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{json, text};
+
+    #[test]
+    fn only_a_real_nul_is_replaced() {
+        assert_eq!(text("a\0b"), "a\u{fffd}b");
+        for hostile in ["a\0b", "\\u0000", "\\\0", "\\\\u0000\0", "\"\\\"\0\n", "ä\0€"] {
+            let back: String = serde_json::from_str(&json(hostile).expect("JSON")).expect("text");
+            assert_eq!(back, text(hostile), "{hostile:?}");
+        }
+        let object = serde_json::json!({ "a\0": ["\0", { "b": "c" }] });
+        assert_eq!(json(&object).expect("JSON"), "{\"a\u{fffd}\":[\"\u{fffd}\",{\"b\":\"c\"}]}");
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     },
     store::{
         contract::{Claim, ClaimRequest, FIRST_TICKET, Result, Work},
-        rows::json,
+        rows::{json, text},
         sqlite::db::{Db, Tx, failed, get, micros, until},
     },
 };
@@ -320,7 +320,7 @@ pub(super) async fn seal_known(db: &Db, seal: &str, content_hash: &str) -> Resul
              OR EXISTS (SELECT 1 FROM dead_letters WHERE state = 'replayed'
                         AND (id = ?2 OR (id > ?2 || '#' AND id < ?2 || '$')))",
     )
-    .bind(seal)
+    .bind(text(seal))
     .bind(content_hash)
     .fetch_one(db.readers())
     .await

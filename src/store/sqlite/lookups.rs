@@ -6,7 +6,7 @@ use crate::{
     domain::ids::TenantId,
     store::{
         contract::Result,
-        rows::AuditEntry,
+        rows::{AuditEntry, text},
         sqlite::{
             audit,
             db::{Db, failed},
@@ -27,8 +27,8 @@ pub(super) async fn contact_property(
     )
     .bind(tenant.as_str())
     .bind(system)
-    .bind(id)
-    .bind(name)
+    .bind(text(id))
+    .bind(text(name))
     .fetch_optional(db.readers())
     .await
     .map_err(failed)?;

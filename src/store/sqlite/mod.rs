@@ -19,7 +19,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
 
@@ -51,10 +51,11 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Unavailable`](crate::store::contract::StoreError::Unavailable) when the file cannot be
     /// made or opened, `Refused` when it is not a database.
-    pub async fn open(path: &str, readers: u32) -> Result<Self> {
-        let path = path.strip_prefix("sqlite:").unwrap_or(path);
-        let path = path.strip_prefix("//").unwrap_or(path);
-        Ok(Self { db: db::Db::open(PathBuf::from(path), readers).await? })
+    pub async fn open(path: impl AsRef<Path>, readers: u32) -> Result<Self> {
+        let path = path.as_ref();
+        let of_url = path.to_str().and_then(|text| text.strip_prefix("sqlite:"));
+        let path = of_url.map_or(path, |path| Path::new(path.strip_prefix("//").unwrap_or(path)));
+        Ok(Self { db: db::Db::open(path.to_owned(), readers).await? })
     }
 }
 

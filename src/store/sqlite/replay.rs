@@ -7,7 +7,7 @@ use crate::{
     },
     store::{
         contract::{Replayed, Result, requeue_command_id},
-        rows::{AuditEntry, PlannedCommand, requeue_command},
+        rows::{AuditEntry, PlannedCommand, requeue_command, text},
         sqlite::{
             audit,
             db::{Db, Tx, failed, get},
@@ -116,7 +116,7 @@ async fn close(
     )
     .bind(&letter.id)
     .bind(now)
-    .bind(actor)
+    .bind(text(actor))
     .bind(letter.event_key.as_deref())
     .bind(revision)
     .execute(tx.on())

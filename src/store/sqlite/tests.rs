@@ -22,7 +22,7 @@ const LEASE: Duration = Duration::from_secs(60);
 async fn store() -> (SqliteStore, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("deep/er/store.db");
-    let store = SqliteStore::open(&format!("sqlite:{}", file.display()), 2).await.unwrap();
+    let store = SqliteStore::open(format!("sqlite:{}", file.display()), 2).await.unwrap();
     store.migrate().await.unwrap();
     (store, folder)
 }
@@ -109,8 +109,7 @@ async fn migrates_once_and_keeps_what_was_committed() {
     assert_eq!(store.settle(&group).await.unwrap(), [Fence::Lost]);
     store.close().await;
 
-    let again = SqliteStore::open(&folder.path().join("deep/er/store.db").display().to_string(), 1).await;
-    let again = again.unwrap();
+    let again = SqliteStore::open(folder.path().join("deep/er/store.db"), 1).await.unwrap();
     assert!(again.settled_by(&held).await.unwrap());
     let counts = again.table_counts().await.unwrap();
     let ones: BTreeMap<_, _> =
