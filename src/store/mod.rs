@@ -4,5 +4,7 @@ pub mod contract;
 pub mod group;
 pub(crate) mod migrations;
 pub mod postgres;
+pub(crate) mod record_rows;
 pub mod report;
+pub(crate) mod rows;
 pub mod sqlite;
