@@ -139,7 +139,8 @@ mod tests {
     fn secrets_numbers_and_bodies_never_appear() {
         for json in [true, false] {
             let text = logged("trace", json, || {
-                let _span = tracing::info_span!("s", from = "4915112345678", authorization = "tok-77").entered();
+                let _span =
+                    tracing::info_span!("s", from = "4915112345678", authorization = "tok-77").entered();
                 tracing::info!(body = "Hello, I am Ada", text = "my order", "received");
                 tracing::warn!(error = "POST failed for +49 151 1234-5678 with Bearer abc.def", "again");
                 tracing::warn!(error = %"pool: postgres://app:hunter2@db/x", "no database");
@@ -147,8 +148,17 @@ mod tests {
                 tracing::debug!(target: "aws_smithy_runtime", "response: {{\"Body\":\"secret words\"}}");
             });
             for secret in [
-                "4915112345678", "tok-77", "Ada", "my order", "1234-5678", "abc.def", "hunter2", "15551234567",
-                "live_12345", "EAAGm0PX4ZCps8", "secret words",
+                "4915112345678",
+                "tok-77",
+                "Ada",
+                "my order",
+                "1234-5678",
+                "abc.def",
+                "hunter2",
+                "15551234567",
+                "live_12345",
+                "EAAGm0PX4ZCps8",
+                "secret words",
             ] {
                 assert!(!text.contains(secret), "{secret} is in\n{text}");
             }

@@ -1,8 +1,11 @@
 //! Stopping in two stages.
 
-use std::{future::Future, io, time::Duration};
+use std::{io, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
 use tokio_util::sync::CancellationToken;
 
 /// First stage: nothing new is taken. Second stage, at the deadline or at the second signal: what is not
@@ -45,27 +48,31 @@ impl Shutdown {
     pub fn on_signals(&self, drain: Duration) -> io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let shutdown = self.clone();
+        let (tell, mut signals) = mpsc::channel(2);
         tokio::spawn(async move {
-            let next = async move || {
+            loop {
                 tokio::select! {
                     _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "asked to stop"),
                     _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "asked to stop"),
                 }
-            };
-            shutdown.two_stages(next, drain).await;
+                if tell.send(()).await.is_err() {
+                    return;
+                }
+            }
         });
+        let shutdown = self.clone();
+        tokio::spawn(async move { shutdown.two_stages(&mut signals, drain).await });
         Ok(())
     }
 
-    /// The two stages; `next` ends at every signal. Also follows a [`stop`](Self::stop) from inside.
-    async fn two_stages<S: Future<Output = ()>>(&self, mut next: impl FnMut() -> S, drain: Duration) {
+    /// The two stages. Also follows a [`stop`](Self::stop) from inside.
+    async fn two_stages(&self, signals: &mut mpsc::Receiver<()>, drain: Duration) {
         tokio::select! {
-            () = next() => self.stop(),
+            Some(()) = signals.recv() => self.stop(),
             () = self.soft.cancelled() => {}
         }
         tokio::select! {
-            () = next() => tracing::warn!("asked again: handing back what is not finished"),
+            Some(()) = signals.recv() => tracing::warn!("asked again: handing back what is not finished"),
             () = tokio::time::sleep(drain) => tracing::warn!("drain deadline passed"),
             () = self.hard.cancelled() => {}
         }
@@ -75,48 +82,42 @@ impl Shutdown {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::pending, sync::Arc};
-
-    use tokio::{sync::Semaphore, time::timeout};
+    use tokio::time::timeout;
 
     use super::*;
 
     const LONG: Duration = Duration::from_secs(3_600);
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    fn start(drain: Duration) -> (Shutdown, Arc<Semaphore>) {
-        let (shutdown, signals) = (Shutdown::default(), Arc::new(Semaphore::new(0)));
-        let (ours, theirs) = (shutdown.clone(), Arc::clone(&signals));
-        tokio::spawn(async move {
-            let next = || async { theirs.acquire().await.unwrap().forget() };
-            ours.two_stages(next, drain).await;
-        });
-        (shutdown, signals)
+    fn start(drain: Duration) -> (Shutdown, mpsc::Sender<()>) {
+        let (shutdown, (tell, mut signals)) = (Shutdown::default(), mpsc::channel(2));
+        let ours = shutdown.clone();
+        tokio::spawn(async move { ours.two_stages(&mut signals, drain).await });
+        (shutdown, tell)
     }
 
     #[tokio::test]
     async fn the_first_signal_stops_and_the_second_hurries() {
         let (shutdown, signals) = start(LONG);
         assert!(!shutdown.stopping().is_cancelled());
-        signals.add_permits(1);
+        signals.send(()).await.unwrap();
         timeout(PATIENCE, shutdown.stopping().cancelled()).await.unwrap();
         assert!(!shutdown.hurry().is_cancelled());
-        signals.add_permits(1);
+        signals.send(()).await.unwrap();
         timeout(PATIENCE, shutdown.hurry().cancelled()).await.unwrap();
     }
 
     #[tokio::test]
     async fn the_deadline_hurries_without_a_second_signal() {
         let (shutdown, signals) = start(Duration::from_millis(20));
-        signals.add_permits(1);
+        signals.send(()).await.unwrap();
         timeout(PATIENCE, shutdown.hurry().cancelled()).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_stop_from_inside_has_the_same_deadline() {
-        let shutdown = Shutdown::default();
+        let (shutdown, _signals) = start(Duration::from_millis(20));
         shutdown.stop();
-        timeout(PATIENCE, shutdown.two_stages(pending, Duration::from_millis(20))).await.unwrap();
-        assert!(shutdown.hurry().is_cancelled());
+        timeout(PATIENCE, shutdown.hurry().cancelled()).await.unwrap();
     }
 }

@@ -5,14 +5,39 @@ use serde_json::Value;
 
 /// Fields that are never shown, whatever they hold.
 const HIDDEN: &[&str] = &[
-    "body", "payload", "text", "phone", "from", "to", "recipient", "email", "secret", "token", "access_token",
-    "api_key", "authorization", "password", "headers", "signature",
+    "body",
+    "payload",
+    "text",
+    "phone",
+    "from",
+    "to",
+    "recipient",
+    "email",
+    "secret",
+    "token",
+    "access_token",
+    "api_key",
+    "authorization",
+    "password",
+    "headers",
+    "signature",
 ];
 
 /// Fields of our own ids, in which long numbers are no telephone numbers.
 const IDS: &[&str] = &[
-    "event_key", "correlation_id", "tenant", "source", "message_id", "request_id", "command", "id", "place",
-    "dead_letter", "queue", "url", "version",
+    "event_key",
+    "correlation_id",
+    "tenant",
+    "source",
+    "message_id",
+    "request_id",
+    "command",
+    "id",
+    "place",
+    "dead_letter",
+    "queue",
+    "url",
+    "version",
 ];
 
 /// Beginnings of well-known secrets.
@@ -33,7 +58,8 @@ fn without_secrets(text: &str) -> String {
     let mut after_bearer = false;
     for (word, end) in words(text) {
         let trimmed = word.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-        let is_secret = after_bearer || PREFIXES.iter().any(|p| trimmed.starts_with(p) && trimmed.len() >= 10);
+        let is_secret =
+            after_bearer || PREFIXES.iter().any(|p| trimmed.starts_with(p) && trimmed.len() >= 10);
         let lead = &word[..word.len() - trimmed.len()];
         match (is_secret && !word.is_empty(), without_password(word)) {
             (true, _) => clean.extend([lead, "(hidden)"]),
@@ -48,13 +74,17 @@ fn without_secrets(text: &str) -> String {
 
 /// Pieces between white space and quotes, each with the character that ended it.
 fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | '=')).map(|piece| {
-        let end = piece.char_indices().next_back();
-        match end {
-            Some((at, c)) if c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | '=') => piece.split_at(at),
-            _ => (piece, ""),
-        }
-    })
+    text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | '=')).map(
+        |piece| {
+            let end = piece.char_indices().next_back();
+            match end {
+                Some((at, c)) if c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | '=') => {
+                    piece.split_at(at)
+                }
+                _ => (piece, ""),
+            }
+        },
+    )
 }
 
 /// `scheme://user:(hidden)@host`, when the word is such a URL.
@@ -100,7 +130,7 @@ fn phone_length(chars: &[char]) -> Option<usize> {
                 digits += 1;
                 end = at + 1;
             }
-            ' ' | '-' | '(' | ')' if digits > 0 && at == end => {}
+            ' ' | '-' | '(' | ')' if digits > 0 && at <= end + 1 => {}
             _ => break,
         }
     }
@@ -118,7 +148,10 @@ mod tests {
             ("to 4915112345678.", "to (number)."),
             ("+1 (555) 123-4567 failed", "(number) failed"),
             ("took 123 ms of 1000000", "took 123 ms of 1000000"),
-            ("wamid.4915112345678 a1234567890123 12345678901234567", "wamid.4915112345678 a1234567890123 12345678901234567"),
+            (
+                "wamid.4915112345678 a1234567890123 12345678901234567",
+                "wamid.4915112345678 a1234567890123 12345678901234567",
+            ),
             ("größe 4915112345678", "größe (number)"),
         ] {
             assert_eq!(without_numbers(text), clean, "{text}");

@@ -1,6 +1,4 @@
-//! Integration tests: one binary, one file per story.
-
-mod config;
 //! The integration tests, one binary.
 
+mod config;
 mod store;
