@@ -1,6 +1,6 @@
 //! The composition root: the only place that names concrete parts.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use secrecy::ExposeSecret as _;
@@ -9,18 +9,16 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::{Clock, SystemClock},
     config::{KeySettings, Settings},
-    domain::event::Channel,
     handlers::tools::Tools,
     http::Http,
     lifecycle::Vitals,
     llm::gateway::Gateway,
-    messaging::{contract::ChannelSender, whatsapp::Whatsapp},
-    queue::{contract::Queue, sqs::SqsQueue},
+    messaging,
+    queue::sqs::SqsQueue,
     sources,
     store::{
         contract::{SchemaState, Store},
         group::GroupCommit,
-        postgres::PostgresStore,
         sqlite::SqliteStore,
     },
     worker::{
@@ -45,7 +43,7 @@ pub async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
         return Ok(Arc::new(SqliteStore::open(path, settings.store.connections).await?));
     }
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Ok(Arc::new(PostgresStore::connect(url, settings.store.connections).await?));
+        bail!("PG");
     }
     bail!("store.url must begin with `sqlite:` or `postgres://`")
 }
@@ -116,7 +114,7 @@ impl App {
             senders: Arc::new(sources::senders(&settings)?),
             wake_key: wake_key(&settings)?,
             tools: Arc::new(tools),
-            channels: channels(&settings, &http)?,
+            channels: messaging::channels(&settings, &http).map_err(anyhow::Error::msg)?,
             clock,
             trail,
             vitals: Arc::clone(&vitals),
@@ -157,9 +155,4 @@ fn wake_key(settings: &Settings) -> anyhow::Result<KeySettings> {
         bail!("seal key `{name}` seals our wakes, so its `sources` must list `wake`");
     }
     Ok(key.key.clone())
-}
-
-fn channels(settings: &Settings, http: &Http) -> anyhow::Result<BTreeMap<Channel, Arc<dyn ChannelSender>>> {
-    let whatsapp = Whatsapp::new(&settings.whatsapp, http.clone()).map_err(anyhow::Error::msg)?;
-    Ok(BTreeMap::from([(Channel::Whatsapp, Arc::new(whatsapp) as Arc<dyn ChannelSender>)]))
 }

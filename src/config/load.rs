@@ -17,7 +17,7 @@ use crate::config::{
     problem::{Problem, Problems},
     senders::ProviderSettings,
     settings::Settings,
-    shape::{Inside, Shape, inside, is_secret, join},
+    shape::{Inside, Place, Shape, inside, is_secret},
 };
 
 /// Where a value came from.
@@ -97,27 +97,6 @@ fn assemble(given: &Table) -> Result<Settings, Problem> {
         .map_err(|error| Problem::new("settings", error.to_string()))?;
     settings.llm.providers.entry("rules".to_owned()).or_insert_with(ProviderSettings::rules);
     Ok(settings)
-}
-
-/// A place in the configuration: as people read it, and with `*` for every free name.
-#[derive(Default)]
-struct Place {
-    shown: String,
-    pattern: String,
-}
-
-impl Place {
-    fn child(&self, name: &str) -> Self {
-        Self { shown: join(&self.shown, name), pattern: join(&self.pattern, name) }
-    }
-
-    fn entry(&self, name: &str) -> Self {
-        Self { shown: join(&self.shown, name), pattern: join(&self.pattern, "*") }
-    }
-
-    fn item(&self, index: usize) -> Self {
-        Self { shown: format!("{}[{index}]", self.shown), pattern: join(&self.pattern, "*") }
-    }
 }
 
 struct Reader<'a> {

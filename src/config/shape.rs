@@ -91,3 +91,24 @@ pub(super) fn is_secret(path: &str) -> bool {
 pub(super) fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
+
+/// A place in the configuration: as people read it, and with `*` for every free name.
+#[derive(Default)]
+pub(super) struct Place {
+    pub(super) shown: String,
+    pub(super) pattern: String,
+}
+
+impl Place {
+    pub(super) fn child(&self, name: &str) -> Self {
+        Self { shown: join(&self.shown, name), pattern: join(&self.pattern, name) }
+    }
+
+    pub(super) fn entry(&self, name: &str) -> Self {
+        Self { shown: join(&self.shown, name), pattern: join(&self.pattern, "*") }
+    }
+
+    pub(super) fn item(&self, index: usize) -> Self {
+        Self { shown: format!("{}[{index}]", self.shown), pattern: join(&self.pattern, "*") }
+    }
+}

@@ -77,7 +77,7 @@ impl Gateway {
             }
             chosen.insert(tenant.clone(), name);
         }
-        let prices = PriceTable::load(settings.prices.as_deref())?;
+        let prices = Arc::new(PriceTable::load(settings.prices.as_deref())?);
         Ok(Self {
             routes,
             default: settings.default.clone(),
@@ -89,8 +89,8 @@ impl Gateway {
 
     /// The prices in use.
     #[must_use]
-    pub fn prices(&self) -> &PriceTable {
-        &self.journal.prices
+    pub fn prices(&self) -> Arc<PriceTable> {
+        Arc::clone(&self.journal.prices)
     }
 
     /// Waits until every call that has started is recorded. For a stopping process, after its handlers.

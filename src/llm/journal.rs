@@ -41,7 +41,7 @@ pub(crate) struct Journal {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) writer: Arc<GroupCommit>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) prices: PriceTable,
+    pub(crate) prices: Arc<PriceTable>,
 }
 
 /// One attempt.
