@@ -202,8 +202,11 @@ impl Settings {
             Some(key) if key.key.state != KeyState::Active => {
                 found.push(Problem::new("seal.sign_with", format!("key `{id}` is not active")));
             }
-            Some(key) if !key.sources.iter().any(|name| matches!(name.as_str(), "*" | "wake")) => {
-                found.push(Problem::new("seal.sign_with", format!("key `{id}` may not seal `wake`")));
+            Some(key) if !key.sources.iter().any(|name| name == "wake") => {
+                found.push(Problem::new(
+                    "seal.sign_with",
+                    format!("key `{id}` may not seal wakes: add `wake` to its sources"),
+                ));
             }
             Some(_) => {}
         }

@@ -51,14 +51,14 @@ pub struct SealKeySettings {
     /// The key itself.
     #[serde(flatten)]
     pub key: KeySettings,
-    /// Source names, or `*`; `wake` for our own scheduler.
+    /// Source names, or `*`; `wake`, which `*` does not include, for our own scheduler.
     pub sources: Vec<String>,
 }
 
 /// Template and check of [`SealKeySettings`], whose fields stand in one table.
 #[derive(Config)]
 pub(super) struct SealKeyScope {
-    /// Names of the sources that this key may seal, or `*` for all; `wake` for our own scheduler.
+    /// Names of the sources that this key may seal, or `*` for all; `wake` (never part of `*`) for our own scheduler.
     /// Example: ["*", "wake"]
     #[expect(dead_code, reason = "only its description is used")]
     pub(super) sources: Vec<String>,
