@@ -200,7 +200,9 @@ mod tests {
 
     #[test]
     fn no_code_is_no_error_that_can_be_judged() {
-        for body in [json!({}), json!({ "error": "boom" }), json!({ "error": { "message": "x" } }), json!(null)] {
+        for body in
+            [json!({}), json!({ "error": "boom" }), json!({ "error": { "message": "x" } }), json!(null)]
+        {
             assert!(Told::read(&body).is_none(), "{body}");
         }
     }
