@@ -6,3 +6,5 @@ pub(crate) mod migrations;
 pub mod postgres;
 pub mod report;
 pub mod sqlite;
+pub(crate) mod record_rows;
+pub(crate) mod rows;

@@ -1,0 +1,195 @@
+//! The rows that handlers ask for, sorted by table, in the order in which they were asked for.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use crate::{
+    domain::{
+        ids::TenantId,
+        outcome::Held,
+        record::{ContactWrite, ConversationWrite, LedgerRow, MessageWrite, ResultWrite, StatusWrite, Write},
+    },
+    store::{
+        contract::Result,
+        rows::{json, text},
+    },
+};
+
+/// A contact that must exist.
+#[derive(Debug, Serialize)]
+pub(crate) struct ContactRow<'a> {
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) system: &'a str,
+    pub(crate) external_id: Cow<'a, str>,
+}
+
+/// A contact's property; wins only with a greater (at, tie).
+#[derive(Debug, Serialize)]
+pub(crate) struct PropertyRow<'a> {
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) system: &'a str,
+    pub(crate) external_id: Cow<'a, str>,
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) value: Option<Cow<'a, str>>,
+    pub(crate) at: i64,
+    pub(crate) tie: Cow<'a, str>,
+}
+
+/// A conversation; an older one changes nothing, one without a reading leaves the last reading.
+#[derive(Debug, Serialize)]
+pub(crate) struct ConversationRow<'a> {
+    pub(crate) id: Cow<'a, str>,
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) channel: &'static str,
+    pub(crate) business_id: Cow<'a, str>,
+    pub(crate) contact: Cow<'a, str>,
+    pub(crate) last_inbound_at: i64,
+    pub(crate) intent: Option<Cow<'a, str>>,
+    pub(crate) lead_stage: Option<Cow<'a, str>>,
+    pub(crate) sentiment: Option<Cow<'a, str>>,
+    pub(crate) language: Option<Cow<'a, str>>,
+    pub(crate) confidence: Option<f64>,
+}
+
+/// A message received; one that is there stays as it is.
+#[derive(Debug, Serialize)]
+pub(crate) struct MessageRow<'a> {
+    pub(crate) channel: &'static str,
+    pub(crate) vendor_id: Cow<'a, str>,
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) conversation: Cow<'a, str>,
+    pub(crate) message_type: Cow<'a, str>,
+    pub(crate) text: Option<Cow<'a, str>>,
+    /// JSON text.
+    pub(crate) raw: String,
+    pub(crate) sent_at: i64,
+    pub(crate) event_key: &'a str,
+}
+
+/// A model's answer to one event's revision.
+#[derive(Debug, Serialize)]
+pub(crate) struct ResultRow<'a> {
+    pub(crate) event_key: &'a str,
+    pub(crate) revision: i32,
+    pub(crate) kind: &'a str,
+    pub(crate) tenant: &'a TenantId,
+    /// JSON text.
+    pub(crate) body: String,
+    pub(crate) confidence: Option<f64>,
+    pub(crate) model: &'a str,
+    pub(crate) prompt: &'a str,
+    /// JSON text: ledger ids.
+    pub(crate) calls: String,
+}
+
+/// How far a message of ours got; moves forward only.
+#[derive(Debug, Serialize)]
+pub(crate) struct DeliveryRow<'a> {
+    pub(crate) channel: &'a str,
+    pub(crate) vendor_id: Cow<'a, str>,
+    pub(crate) state: &'static str,
+    pub(crate) rank: i32,
+    pub(crate) at: i64,
+    pub(crate) error_code: Option<Cow<'a, str>>,
+    pub(crate) command_id: Option<Cow<'a, str>>,
+}
+
+/// Everything that a group of outcomes asks for, by table.
+#[derive(Debug, Default)]
+pub(crate) struct RecordRows<'a> {
+    pub(crate) contacts: Vec<ContactRow<'a>>,
+    pub(crate) properties: Vec<PropertyRow<'a>>,
+    pub(crate) conversations: Vec<ConversationRow<'a>>,
+    pub(crate) messages: Vec<MessageRow<'a>>,
+    pub(crate) results: Vec<ResultRow<'a>>,
+    pub(crate) deliveries: Vec<DeliveryRow<'a>>,
+    pub(crate) ledger: Vec<&'a LedgerRow>,
+}
+
+impl<'a> RecordRows<'a> {
+    /// Takes apart one row that the holder of this claim asks for.
+    pub(crate) fn add(&mut self, held: &'a Held, write: &'a Write) -> Result<()> {
+        match write {
+            Write::Contact(contact) => self.add_contact(contact),
+            Write::Conversation(conversation) => self.conversations.push(conversation_row(conversation)),
+            Write::Message(message) => self.messages.push(message_row(held, message)?),
+            Write::Result(result) => self.results.push(result_row(held, result)?),
+            Write::DeliveryStatus(status) => self.deliveries.push(delivery_row(status)),
+            Write::Ledger(row) => self.ledger.push(row),
+        }
+        Ok(())
+    }
+
+    fn add_contact(&mut self, contact: &'a ContactWrite) {
+        let (tenant, system) = (&contact.tenant, contact.system.as_str());
+        let external_id = || text(&contact.external_id);
+        self.contacts.push(ContactRow { tenant, system, external_id: external_id() });
+        self.properties.extend(contact.properties.iter().map(|property| PropertyRow {
+            tenant,
+            system,
+            external_id: external_id(),
+            name: text(&property.name),
+            value: property.value.as_deref().map(text),
+            at: property.at.0,
+            tie: text(&property.tie),
+        }));
+    }
+}
+
+fn conversation_row(write: &ConversationWrite) -> ConversationRow<'_> {
+    let reading = write.reading.as_ref();
+    ConversationRow {
+        id: text(&write.id),
+        tenant: &write.tenant,
+        channel: write.channel.name(),
+        business_id: text(&write.business_id),
+        contact: text(&write.contact),
+        last_inbound_at: write.last_inbound_at.0,
+        intent: reading.map(|r| text(&r.intent)),
+        lead_stage: reading.map(|r| text(&r.lead_stage)),
+        sentiment: reading.map(|r| text(&r.sentiment)),
+        language: reading.map(|r| text(&r.language)),
+        confidence: reading.map(|r| r.confidence),
+    }
+}
+
+fn message_row<'a>(held: &'a Held, write: &'a MessageWrite) -> Result<MessageRow<'a>> {
+    Ok(MessageRow {
+        channel: write.channel.name(),
+        vendor_id: text(&write.vendor_id),
+        tenant: &write.tenant,
+        conversation: text(&write.conversation),
+        message_type: text(&write.message_type),
+        text: write.text.as_deref().map(text),
+        raw: json(&write.raw)?,
+        sent_at: write.sent_at.0,
+        event_key: held.key.as_str(),
+    })
+}
+
+fn result_row<'a>(held: &'a Held, write: &'a ResultWrite) -> Result<ResultRow<'a>> {
+    Ok(ResultRow {
+        event_key: held.key.as_str(),
+        revision: held.revision.0,
+        kind: &write.kind,
+        tenant: &write.tenant,
+        body: json(&write.body)?,
+        confidence: write.confidence,
+        model: &write.model,
+        prompt: &write.prompt,
+        calls: json(&write.calls)?,
+    })
+}
+
+fn delivery_row(write: &StatusWrite) -> DeliveryRow<'_> {
+    DeliveryRow {
+        channel: write.channel.name(),
+        vendor_id: text(&write.vendor_id),
+        state: write.state.name(),
+        rank: write.state.rank(),
+        at: write.at.0,
+        error_code: write.error_code.as_deref().map(text),
+        command_id: write.command_id.as_deref().map(text),
+    }
+}
