@@ -1,1 +1,235 @@
-//! http.
+//! The only outbound HTTP client: one pool, one set of time-outs, one answer to the question that matters
+//! for anything that must not happen twice: was the request written?
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+/// How others see us in their logs.
+const USER_AGENT: &str = concat!("longshore/", env!("CARGO_PKG_VERSION"));
+/// Name lookup, TCP and TLS together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Shorter than what servers and balancers allow idle connections (60 s and more), so that a request is
+/// seldom written to a connection that is just being closed: its fate would be unknown.
+const POOL_IDLE: Duration = Duration::from_secs(20);
+/// Longest answer that is read, in bytes. None of the calls made here has a longer one.
+const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
+
+/// One JSON request.
+#[derive(Debug)]
+pub struct Post<'a> {
+    /// Where to.
+    pub url: Url,
+    /// Sent as `Authorization: Bearer`.
+    pub bearer: Option<&'a SecretString>,
+    /// Further headers; values that are no header text are left out.
+    pub headers: &'a [(&'static str, &'a str)],
+    /// The body.
+    pub json: Vec<u8>,
+    /// The whole exchange, from connecting to the last byte of the answer.
+    pub timeout: Duration,
+    /// The crash point reached when the request has been handed to the socket.
+    pub written: &'static str,
+}
+
+/// An answer, whatever its status.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Header fields.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// A header's text, where it is there and is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// It failed before the request was written (name, connection, TLS): repeating it is safe.
+    #[error("not sent: {0}")]
+    NotSent(String),
+    /// It failed after the request may have been written, or the answer could not be read to its end: what
+    /// the other side did is unknown.
+    #[error("no answer: {0}")]
+    Unknown(String),
+}
+
+/// The client could not be made: no root certificates, no random numbers.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up outbound HTTP: {0}")]
+pub struct SetupError(#[from] reqwest::Error);
+
+/// The client. Clones share one pool.
+#[derive(Clone, Debug)]
+pub struct Http {
+    client: reqwest::Client,
+}
+
+impl Http {
+    /// Redirects and the library's own retries are off: both would send a body twice without our knowing.
+    /// Proxies from the environment are ignored.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new() -> Result<Self, SetupError> {
+        #[expect(clippy::disallowed_methods, reason = "the one place")]
+        let builder = reqwest::Client::builder();
+        let client = builder
+            .user_agent(USER_AGENT)
+            .tls_backend_rustls()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(POOL_IDLE)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .build()?;
+        Ok(Self { client })
+    }
+
+    /// Sends one request and reads its answer. Cancelling it leaves the request's fate unknown.
+    ///
+    /// # Errors
+    /// [`SendError::NotSent`] when it certainly was not written, [`SendError::Unknown`] otherwise. Any
+    /// status is an answer, not an error.
+    pub async fn post(&self, post: Post<'_>) -> Result<Answer, SendError> {
+        let mut request = self
+            .client
+            .post(post.url)
+            .timeout(post.timeout)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .headers(extra(post.headers))
+            .body(body(post.json, post.written));
+        if let Some(bearer) = post.bearer {
+            request = request.bearer_auth(bearer.expose_secret());
+        }
+        let response = request.send().await.map_err(|error| classify(&error))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Answer { status, headers, body: read(response).await? })
+    }
+}
+
+fn extra(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let text = |(name, value): &(&'static str, &str)| {
+        Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+    };
+    pairs.iter().filter_map(text).collect()
+}
+
+/// Reads up to the cap. A body that is longer or breaks off is no answer.
+async fn read(mut response: reqwest::Response) -> Result<Bytes, SendError> {
+    let mut whole = BytesMut::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| SendError::Unknown(words(&error)))? {
+        if whole.len() + piece.len() > LONGEST_ANSWER {
+            return Err(SendError::Unknown(format!("the answer is longer than {LONGEST_ANSWER} bytes")));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
+
+/// Connection errors come before the first byte of the request, and so do errors in building it. Everything
+/// else, above all a time-out that is not the connection's, may have come after.
+fn classify(error: &reqwest::Error) -> SendError {
+    if error.is_connect() || error.is_builder() {
+        SendError::NotSent(words(error))
+    } else {
+        SendError::Unknown(words(error))
+    }
+}
+
+/// The chain of causes, without the URL: paths may hold account numbers.
+fn words(error: &reqwest::Error) -> String {
+    let kind = match () {
+        () if error.is_timeout() && error.is_connect() => "connecting took too long",
+        () if error.is_timeout() => "timed out",
+        () if error.is_connect() => "cannot connect",
+        () if error.is_builder() => "cannot be built",
+        () => "broke off",
+    };
+    let mut text = kind.to_owned();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(not(feature = "crash-points"))]
+fn body(json: Vec<u8>, _written: &'static str) -> reqwest::Body {
+    json.into()
+}
+
+#[cfg(feature = "crash-points")]
+fn body(json: Vec<u8>, written: &'static str) -> reqwest::Body {
+    reqwest::Body::wrap(watched::Watched::new(json.into(), written))
+}
+
+/// A body that reaches a crash point once it has been handed over. The connection's task takes the one
+/// frame, and in the same turn writes it to the socket; a task spawned while the frame is taken runs after
+/// that turn. So the point lies after the write and, by microseconds on loopback, before or beside the
+/// answer: as near as a client that does not own the socket can come.
+#[cfg(feature = "crash-points")]
+mod watched {
+    use std::{
+        convert::Infallible,
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use bytes::Bytes;
+    use http_body::{Body, Frame, SizeHint};
+
+    use crate::crash_point;
+
+    pub(super) struct Watched {
+        data: Option<Bytes>,
+        written: &'static str,
+    }
+
+    impl Watched {
+        pub(super) fn new(data: Bytes, written: &'static str) -> Self {
+            Self { data: Some(data), written }
+        }
+    }
+
+    impl Body for Watched {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let Some(data) = self.data.take() else { return Poll::Ready(None) };
+            let written = self.written;
+            tokio::spawn(async move {
+                tokio::task::yield_now().await;
+                crash_point::reach(written);
+            });
+            Poll::Ready(Some(Ok(Frame::data(data))))
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.data.is_none()
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64))
+        }
+    }
+}

@@ -19,4 +19,3 @@ pub mod retry;
 pub mod sources;
 pub mod store;
 pub mod telemetry;
-pub mod worker;

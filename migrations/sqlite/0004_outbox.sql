@@ -25,4 +25,5 @@ CREATE TABLE outbox (
 ) STRICT;
 CREATE INDEX outbox_due ON outbox (state, not_before);
 CREATE INDEX outbox_lane ON outbox (lane, seq) WHERE state IN ('planned', 'sending');
+CREATE INDEX outbox_sending ON outbox (lane) WHERE state = 'sending';
 CREATE INDEX outbox_event ON outbox (event_key) WHERE event_key IS NOT NULL;

@@ -1,5 +1,6 @@
 //! Every setting, typed, in one place. Durations are text such as `250ms`, `20s`, `5m`.
 
+mod environment;
 pub mod secret;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};

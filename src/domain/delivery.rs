@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::domain::{ids::sha256_hex, timestamp::Timestamp};
 
+/// Attributes that are new with each attempt to send the same message.
+const PER_ATTEMPT: [&str; 2] = ["webhook-timestamp", "webhook-signature"];
+
 /// A message attribute's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attribute {
@@ -57,11 +60,14 @@ impl Delivery {
     }
 
     /// Hash of body and attributes: the identity of a message that has no event key. Independent of
-    /// message id and times, so that a redriven copy has the same.
+    /// message id and times, so that a redriven copy has the same; and of the seal's time and signature,
+    /// which are new with each attempt of one sender.
     #[must_use]
     pub fn content_hash(&self) -> String {
         let mut parts: Vec<&[u8]> = vec![self.body.as_bytes()];
-        for (name, attribute) in &self.attributes {
+        for (name, attribute) in
+            self.attributes.iter().filter(|(name, _)| !PER_ATTEMPT.contains(&name.as_str()))
+        {
             parts.push(name.as_bytes());
             parts.push(match attribute {
                 Attribute::Text(text) => text.as_bytes(),

@@ -59,15 +59,17 @@ text_id! {
 const LONGEST_KEY: usize = 400;
 
 impl EventKey {
-    /// `source:account:id`. Parts longer than 400 bytes in all are cut and made unique again with a hash of the whole.
+    /// `source:account:id`. Parts longer than 400 bytes in all are cut and made unique again with a hash of
+    /// the whole, and so is a key with a NUL, which no database keeps.
     #[must_use]
     pub fn new(source: &SourceName, account: &str, id: &str) -> Self {
         let whole = format!("{source}:{account}:{id}");
-        if whole.len() <= LONGEST_KEY {
+        if whole.len() <= LONGEST_KEY && !whole.contains('\0') {
             return Self(whole);
         }
         let cut = (0..=LONGEST_KEY - 80).rev().find(|&i| whole.is_char_boundary(i)).unwrap_or(0);
-        Self(format!("{}~{}", &whole[..cut], sha256_hex(&[whole.as_bytes()])))
+        let kept = whole[..cut].replace('\0', "");
+        Self(format!("{kept}~{}", sha256_hex(&[whole.as_bytes()])))
     }
 }
 

@@ -1,1 +1,13 @@
-//! llm.
+//! Asking models: one contract, one file per provider, and the gateway that makes every call durable.
+
+pub mod contract;
+mod model_name;
+pub mod openai;
+mod openai_answer;
+mod openai_error;
+pub mod output;
+pub mod pricing;
+pub mod providers;
+pub mod rules;
+mod rules_words;
+mod wait_hint;

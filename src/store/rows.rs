@@ -38,7 +38,8 @@ fn json_without_nul(text: String) -> String {
     while let Some(at) = rest.find('\\') {
         cleaned.push_str(&rest[..at]);
         rest = &rest[at..];
-        let (kept, length) = if rest.starts_with(ESCAPE) { ("\u{fffd}", ESCAPE.len()) } else { (&rest[..2], 2) };
+        let (kept, length) =
+            if rest.starts_with(ESCAPE) { ("\u{fffd}", ESCAPE.len()) } else { (&rest[..2], 2) };
         cleaned.push_str(kept);
         rest = &rest[length..];
     }

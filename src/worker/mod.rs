@@ -1,1 +1,18 @@
-//! worker.
+//! Everything that moves: receives, works, settles, sends, wakes.
+
+mod admit;
+mod commit;
+mod dead_letter_copy;
+mod janitor;
+mod lanes;
+mod lease;
+mod outbox;
+pub mod parts;
+mod pipeline;
+mod receiver;
+pub mod run;
+mod scheduler;
+mod settlement;
+mod slots;
+pub mod trail;
+mod work;

@@ -213,7 +213,8 @@ pub(super) async fn a_delivery_only_moves_forward(h: &Harness) {
                 let writes = group.iter().map(|state| status(&id, *state, None)).collect();
                 write(h, &format!("{run}-{n}"), writes).await;
                 highest = highest.max(group.iter().copied().max());
-                prop_assert_eq!(h.delivery_state(&id).await.as_deref(), highest.map(DeliveryState::name));
+                let state = h.delivery_state(&id).await;
+                prop_assert_eq!(state.as_deref(), highest.map(DeliveryState::name));
             }
             Ok(())
         })

@@ -1,0 +1,172 @@
+//! What a source supplies: a row of plain functions. To add one, copy a neighbour.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{
+    config::KeySettings,
+    domain::{envelope::HttpRequest, event::Fact, reason::Reason, timestamp::Timestamp},
+    sources::{keys::Matched, rejection::Fault},
+};
+
+/// One kind of sender.
+#[derive(Debug)]
+pub struct Vendor {
+    /// What `vendor` in the configuration says.
+    pub name: &'static str,
+    /// May it send `job.v1` messages, without an edge?
+    pub(super) jobs: bool,
+    /// Does the account in its payload decide the tenant? Never for our own systems: there the key set does.
+    pub(super) tenant_by_account: bool,
+    /// Proves the sender.
+    pub(super) verify: fn(&Evidence<'_>) -> Result<Proof, Fault>,
+    /// Takes the verified body apart.
+    pub(super) read: fn(&Reading<'_>) -> Vec<Item>,
+    /// Signs a request as the vendor would.
+    pub(super) sign: fn(&Order<'_>) -> Result<HttpRequest, SignError>,
+}
+
+/// What a signature is judged by.
+pub(super) struct Evidence<'a> {
+    /// The request, byte for byte.
+    pub(super) request: &'a HttpRequest,
+    /// The source's keys, in the configured order.
+    pub(super) keys: &'a [KeySettings],
+    /// When it was received: the "now" of every tolerance and key date.
+    pub(super) now: Timestamp,
+    /// How far the sender's clock may be off.
+    pub(super) tolerance: Duration,
+    /// Scheme, host and path as the vendor knows them, where the edge sees others.
+    pub(super) public_url: Option<&'a str>,
+}
+
+impl Evidence<'_> {
+    /// A header that the scheme requires.
+    pub(super) fn required(&self, name: &str) -> Result<String, Fault> {
+        self.request
+            .header(name)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| (Reason::SigMissing, format!("{name} is absent or empty")))
+    }
+}
+
+/// An authentic signature.
+#[derive(Debug)]
+pub(super) struct Proof {
+    /// Position of the key that matched.
+    pub(super) key: usize,
+    /// Authentic, but only good for what the store knows: the reason to reject it otherwise.
+    pub(super) doubt: Option<Fault>,
+}
+
+impl Proof {
+    /// Joins what the key and the clock say. Called after the signature was found right, so that
+    /// `sig_expired` always means authentic.
+    pub(super) fn new(matched: Matched, stale: Option<String>) -> Self {
+        let expired = stale.map(|why| (Reason::SigExpired, why));
+        let retired = matched.retired.map(|why| (Reason::SigInvalid, why));
+        Self { key: matched.index, doubt: expired.or(retired) }
+    }
+}
+
+/// A verified body to take apart.
+pub(super) struct Reading<'a> {
+    /// The request.
+    pub(super) request: &'a HttpRequest,
+    /// Are drills allowed?
+    pub(super) drills: bool,
+}
+
+/// One item of a body.
+pub(super) struct Item {
+    /// Position, where a body can hold several.
+    pub(super) index: Option<usize>,
+    /// The item, where a body can hold several.
+    pub(super) json: Option<Value>,
+    /// What it says, or what is wrong with it.
+    pub(super) draft: Result<Draft, Fault>,
+}
+
+impl Item {
+    /// A body that cannot be read at all.
+    pub(super) fn unreadable(fault: Fault) -> Vec<Self> {
+        vec![Self::alone(Err(fault))]
+    }
+
+    /// The only item of its body.
+    pub(super) fn alone(draft: Result<Draft, Fault>) -> Self {
+        Self { index: None, json: None, draft }
+    }
+}
+
+/// An event before it has a key and a tenant.
+pub(super) struct Draft {
+    /// The sender's account.
+    pub(super) account: String,
+    /// The sender's own id, composite where that is not unique.
+    pub(super) id: String,
+    /// When it happened, by the sender's clock, as told.
+    pub(super) occurred_at: Option<Timestamp>,
+    /// Not before.
+    pub(super) due_at: Option<Timestamp>,
+    /// Not after.
+    pub(super) expires_at: Option<Timestamp>,
+    /// Worked in order with others of this name.
+    pub(super) order_key: Option<String>,
+    /// The sender's correlation id.
+    pub(super) correlation: Option<String>,
+    /// What happened.
+    pub(super) fact: Fact,
+}
+
+impl Draft {
+    /// An event without wishes of its own.
+    pub(super) fn new(
+        account: impl Into<String>,
+        id: impl Into<String>,
+        at: Option<Timestamp>,
+        fact: Fact,
+    ) -> Self {
+        Self {
+            account: account.into(),
+            id: id.into(),
+            occurred_at: at,
+            due_at: None,
+            expires_at: None,
+            order_key: None,
+            correlation: None,
+            fact,
+        }
+    }
+}
+
+/// A request to sign as a vendor would.
+#[derive(Clone, Debug)]
+pub struct Order<'a> {
+    /// The secret as it stands in the secret store.
+    pub secret: &'a str,
+    /// Names the key, in schemes that can.
+    pub key_id: Option<&'a str>,
+    /// `POST` ...
+    pub method: &'a str,
+    /// Absolute URL that the vendor calls.
+    pub url: &'a str,
+    /// The body's bytes.
+    pub body: Vec<u8>,
+    /// The sender's id of the message, in schemes that carry one.
+    pub id: &'a str,
+    /// When it is signed.
+    pub at: Timestamp,
+}
+
+/// Why something cannot be signed. Never holds the secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// The secret is not a key that can sign in this scheme.
+    #[error("the secret is not a signing key of this scheme: {0}")]
+    Key(&'static str),
+    /// The message lacks what its signature needs.
+    #[error("{0}")]
+    Message(&'static str),
+}

@@ -1,0 +1,102 @@
+//! `Verified` -> events: one result for each item, with keys, tenants and times that can be trusted.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use crate::{
+    domain::{
+        event::{Event, Fact},
+        ids::{CorrelationId, EventKey, TenantId, sha256_hex},
+        reason::Reason,
+        timestamp::Timestamp,
+    },
+    sources::{
+        contract::{Draft, Item, Reading},
+        rejection::{Fault, ItemRejection, shorten},
+        verified::Message,
+    },
+};
+
+/// Keys live 45 days in the inbox; an event older than this could have been forgotten.
+const OLDEST: Duration = Duration::from_secs(44 * 24 * 3600);
+/// A sender's clock that runs further ahead must not win against everything that comes later.
+const FURTHEST_AHEAD: Duration = Duration::from_secs(5 * 60);
+
+/// Takes a verified body apart. A bad item is refused alone; a second item of the same key is left out. A body
+/// that holds nothing for us (a change of another field) gives no item at all.
+#[must_use]
+pub fn read(message: &Message) -> Vec<Result<Event, ItemRejection>> {
+    let sender = &message.sender;
+    let reading = Reading { request: &message.request, drills: sender.drills };
+    let mut seen = BTreeSet::new();
+    (sender.vendor.read)(&reading)
+        .into_iter()
+        .filter_map(|item| finish(message, item, &mut seen).transpose())
+        .collect()
+}
+
+/// `None` for an item whose key was there before.
+fn finish(
+    message: &Message,
+    item: Item,
+    seen: &mut BTreeSet<EventKey>,
+) -> Result<Option<Event>, ItemRejection> {
+    let Item { index, json, draft } = item;
+    let event = draft.and_then(|draft| to_event(message, draft));
+    match event {
+        Ok(event) => Ok(seen.insert(event.key.clone()).then_some(event)),
+        Err((reason, detail)) => Err(ItemRejection { index, reason, detail: shorten(detail), item: json }),
+    }
+}
+
+fn to_event(message: &Message, draft: Draft) -> Result<Event, Fault> {
+    let received_at = message.received_at;
+    if draft.occurred_at.is_some_and(|at| at < received_at.minus(OLDEST)) {
+        return Err((Reason::TooOld, "it happened more than 44 days before it was received".to_owned()));
+    }
+    let tenant = tenant(message, &draft.account)?;
+    let key = EventKey::new(&message.source, &draft.account, &draft.id);
+    let latest = received_at.plus(FURTHEST_AHEAD);
+    let correlation = draft
+        .correlation
+        .or_else(|| message.correlation.clone())
+        .unwrap_or_else(|| sha256_hex(&[key.as_str().as_bytes()])[..32].to_owned());
+    Ok(Event {
+        key,
+        source: message.source.clone(),
+        account: draft.account,
+        tenant,
+        occurred_at: draft.occurred_at.map(|at| at.min(latest)),
+        received_at,
+        due_at: draft.due_at,
+        expires_at: draft.expires_at,
+        order_key: draft.order_key,
+        correlation_id: CorrelationId(correlation),
+        fact: clamp(draft.fact, latest),
+    })
+}
+
+/// By the account, by a part of it (`waba/phone`: the phone before the business), then by the source.
+fn tenant(message: &Message, account: &str) -> Result<TenantId, Fault> {
+    let settings = &message.sender.settings;
+    let by_account = || {
+        let parts = std::iter::once(account).chain(account.rsplit('/'));
+        parts.filter_map(|part| settings.accounts.get(part)).next()
+    };
+    let by_account = if message.sender.vendor.tenant_by_account { by_account() } else { None };
+    by_account
+        .or(settings.tenant.as_ref())
+        .map(|tenant| TenantId(tenant.clone()))
+        .ok_or_else(|| (Reason::TenantUnknown, "neither the account nor the source has a tenant".to_owned()))
+}
+
+/// Times that decide what is newer.
+fn clamp(mut fact: Fact, latest: Timestamp) -> Fact {
+    match &mut fact {
+        Fact::InboundMessage(message) => message.sent_at = message.sent_at.min(latest),
+        Fact::DeliveryStatus(status) => status.at = status.at.min(latest),
+        Fact::CrmChange(change) => change.at = change.at.min(latest),
+        Fact::ChatUsage(usage) => usage.ended_at = usage.ended_at.min(latest),
+        Fact::Drill(_) => {}
+    }
+    fact
+}

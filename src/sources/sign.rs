@@ -1,0 +1,140 @@
+//! Valid signed messages for every scheme: for `longshore sign`, for the scheduler's wakes, for samples and tests.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use crate::{
+    domain::{
+        envelope::HttpRequest,
+        ids::{EventKey, Revision, SourceName, sha256_hex},
+        timestamp::Timestamp,
+    },
+    sources::{
+        contract::{Order, SignError, Vendor},
+        decode::{ENVELOPE_V1, FORM, JOB_V1, SOURCE, WAKE_V1},
+        longshore::is_id,
+        signature::Key,
+    },
+};
+
+/// A message for the queue: body and text attributes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedMessage {
+    /// The message body.
+    pub body: String,
+    /// Its attributes, all of type `String`.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// A key of the internal scheme.
+#[derive(Clone, Copy)]
+pub struct SealKey<'a> {
+    /// Goes into `webhook-key-id`; none is sent when absent.
+    pub id: Option<&'a str>,
+    /// `whsec_...` or `whsk_...`.
+    pub secret: &'a str,
+}
+
+impl std::fmt::Debug for SealKey<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SealKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Signs a request as its vendor would.
+///
+/// # Errors
+/// When the secret is not a signing key of the vendor's scheme.
+pub fn sign_request(vendor: &Vendor, order: &Order<'_>) -> Result<HttpRequest, SignError> {
+    (vendor.sign)(order)
+}
+
+/// Signs a CloudEvents job for the queue. Its `id` becomes `webhook-id`.
+///
+/// # Errors
+/// When the job has no usable id, or the key cannot sign.
+pub fn sign_job(
+    source: &SourceName,
+    key: SealKey<'_>,
+    job: &Value,
+    at: Timestamp,
+) -> Result<SignedMessage, SignError> {
+    let id = job.get("id").and_then(Value::as_str).ok_or(SignError::Message("the job has no `id`"))?;
+    let mut message = seal(key, id, at, job.to_string(), JOB_V1)?;
+    message.attributes.insert(SOURCE.to_owned(), source.to_string());
+    Ok(message)
+}
+
+/// Puts a vendor's request into an envelope and seals it, as an edge does.
+///
+/// # Errors
+/// When `id` is not usable as `webhook-id`, or the key cannot sign.
+pub fn seal_envelope(
+    source: &SourceName,
+    key: SealKey<'_>,
+    id: &str,
+    request: &HttpRequest,
+    received_at: Timestamp,
+    at: Timestamp,
+) -> Result<SignedMessage, SignError> {
+    let body = json!({
+        "v": 1,
+        "id": id,
+        "source": source,
+        "received_at_ms": received_at.millis(),
+        "request": {
+            "method": request.method,
+            "url": request.url,
+            "headers": request.headers,
+            "body_base64": STANDARD.encode(&request.body),
+        },
+    });
+    let mut message = seal(key, id, at, body.to_string(), ENVELOPE_V1)?;
+    message.attributes.insert(SOURCE.to_owned(), source.to_string());
+    Ok(message)
+}
+
+/// Seals the word that a parked event is due.
+///
+/// # Errors
+/// When the key cannot sign.
+pub fn seal_wake(
+    key: SealKey<'_>,
+    event: &EventKey,
+    revision: Revision,
+    at: Timestamp,
+) -> Result<SignedMessage, SignError> {
+    let body = json!({ "event_key": event, "revision": revision }).to_string();
+    let id = format!("wake_{}", &sha256_hex(&[body.as_bytes(), &at.0.to_be_bytes()])[..32]);
+    seal(key, &id, at, body, WAKE_V1)
+}
+
+fn seal(
+    key: SealKey<'_>,
+    id: &str,
+    at: Timestamp,
+    body: String,
+    form: &str,
+) -> Result<SignedMessage, SignError> {
+    if !is_id(id, 128) {
+        return Err(SignError::Message("the id must be 1 to 128 letters, digits, `_` or `-`"));
+    }
+    let timestamp = at.seconds().to_string();
+    let signature = Key::parse(key.secret)
+        .map_err(|e| SignError::Key(e.0))?
+        .sign(id, &timestamp, body.as_bytes())
+        .ok_or(SignError::Key("a public key cannot sign"))?;
+    let mut attributes = BTreeMap::from(
+        [
+            (FORM, form.to_owned()),
+            ("webhook-id", id.to_owned()),
+            ("webhook-timestamp", timestamp),
+            ("webhook-signature", signature),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    attributes.extend(key.id.map(|id| ("webhook-key-id".to_owned(), id.to_owned())));
+    Ok(SignedMessage { body, attributes })
+}

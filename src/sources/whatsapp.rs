@@ -1,0 +1,189 @@
+//! WhatsApp Cloud API webhooks (Meta): messages of people and statuses of ours.
+//!
+//! Signature: `X-Hub-Signature-256: sha256=` + hex HMAC-SHA256 of the body's bytes under the app secret, no
+//! timestamp. Meta escapes non-ASCII and slashes; those bytes are what is signed and what arrives.
+
+use serde_json::Value;
+
+use crate::{
+    domain::{
+        envelope::HttpRequest,
+        event::{Channel, DeliveryState, DeliveryStatus, Fact, InboundMessage},
+        reason::Reason,
+        timestamp::Timestamp,
+    },
+    sources::{
+        contract::{Draft, Evidence, Item, Order, Proof, Reading, SignError, Vendor},
+        fields,
+        keys::{prove, usable},
+        rejection::{Fault, mismatch},
+        signature::{hmac_matches, hmac_sha256},
+    },
+};
+
+const SIGNATURE: &str = "x-hub-signature-256";
+const PREFIX: &str = "sha256=";
+/// Most items of one body: Meta batches up to 1000 changes.
+const MOST_ITEMS: usize = 1_000;
+
+/// The row of the table.
+pub(super) const VENDOR: Vendor =
+    Vendor { name: "whatsapp", jobs: false, tenant_by_account: true, verify, read, sign };
+
+fn verify(evidence: &Evidence<'_>) -> Result<Proof, Fault> {
+    let candidates = usable(evidence.keys.iter(), evidence.now)?;
+    let header = evidence.required(SIGNATURE)?;
+    let claimed = header
+        .strip_prefix(PREFIX)
+        .filter(|text| text.len() == 64)
+        .and_then(|text| hex::decode(text).ok())
+        .ok_or_else(|| (Reason::SigInvalid, format!("{SIGNATURE} is not `sha256=` and 64 hex digits")))?;
+    let body = &evidence.request.body;
+    let matched = prove(&candidates, |secret| hmac_matches(secret.as_bytes(), &[body], &claimed))?;
+    Ok(Proof::new(matched, None))
+}
+
+fn read(reading: &Reading<'_>) -> Vec<Item> {
+    match fields::body(&reading.request.body).and_then(|body| items(&body)) {
+        Ok(items) => items,
+        Err(fault) => Item::unreadable(fault),
+    }
+}
+
+/// Every message and status of every change, in the order of the body. Changes of other fields than `messages`
+/// (`account_update` ...) hold nothing for us.
+fn items(body: &Value) -> Result<Vec<Item>, Fault> {
+    if body.get("object").and_then(Value::as_str) != Some("whatsapp_business_account") {
+        return Err(mismatch("/object", "whatsapp_business_account is expected"));
+    }
+    let mut found = Vec::new();
+    for entry in fields::list(body, "/entry")? {
+        let waba = fields::text(entry, "/id")?;
+        for change in fields::list(entry, "/changes")? {
+            if change.get("field").and_then(Value::as_str) == Some("messages") {
+                items_of_change(&waba, change, &mut found)?;
+            }
+        }
+    }
+    if found.len() > MOST_ITEMS {
+        return Err((Reason::PayloadMalformed, format!("more than {MOST_ITEMS} items in one body")));
+    }
+    Ok(found)
+}
+
+fn items_of_change(waba: &str, change: &Value, found: &mut Vec<Item>) -> Result<(), Fault> {
+    let context = |fault: Fault| (fault.0, format!("/entry/changes/value{}", fault.1));
+    let empty = Value::Null;
+    let value = change.get("value").unwrap_or(&empty);
+    let messages = fields::list(value, "/messages").map_err(context)?;
+    let statuses = fields::list(value, "/statuses").map_err(context)?;
+    let phone = fields::text(value, "/metadata/phone_number_id");
+    let drafts = messages
+        .iter()
+        .map(|item| (item, phone.clone().and_then(|phone| message(waba, &phone, value, item))))
+        .chain(
+            statuses.iter().map(|item| (item, phone.clone().and_then(|phone| status(waba, &phone, item)))),
+        );
+    for (item, draft) in drafts {
+        found.push(Item { index: Some(found.len()), json: Some(item.clone()), draft });
+    }
+    Ok(())
+}
+
+fn message(waba: &str, phone: &str, value: &Value, item: &Value) -> Result<Draft, Fault> {
+    let id = fields::text(item, "/id")?;
+    let from = fields::text(item, "/from")?;
+    let sent_at = fields::unix_seconds(item, "/timestamp")?;
+    let message_type = fields::text(item, "/type")?;
+    let (text, choice) = readable(&message_type, item);
+    let fact = Fact::InboundMessage(InboundMessage {
+        channel: Channel::Whatsapp,
+        business_id: phone.to_owned(),
+        from: from.clone(),
+        profile_name: profile_name(value, &from),
+        vendor_id: id.clone(),
+        message_type,
+        text,
+        choice,
+        sent_at,
+        raw: item.clone(),
+    });
+    Ok(draft(waba, phone, &from, format!("msg:{id}"), sent_at, fact))
+}
+
+/// What a person can read of it, and the machine value of a choice. Types that we do not know have neither.
+fn readable(message_type: &str, item: &Value) -> (Option<String>, Option<String>) {
+    let at = |pointer: &str| fields::optional_text(item, pointer);
+    match message_type {
+        "text" => (at("/text/body"), None),
+        "button" => (at("/button/text"), at("/button/payload")),
+        "interactive" => (
+            at("/interactive/button_reply/title").or_else(|| at("/interactive/list_reply/title")),
+            at("/interactive/button_reply/id").or_else(|| at("/interactive/list_reply/id")),
+        ),
+        "image" | "video" | "document" => (at(&format!("/{message_type}/caption")), None),
+        _ => (None, None),
+    }
+}
+
+/// `contacts` is missing on some types and may hold several people.
+fn profile_name(value: &Value, from: &str) -> Option<String> {
+    value
+        .get("contacts")?
+        .as_array()?
+        .iter()
+        .find(|contact| contact.get("wa_id").and_then(Value::as_str) == Some(from))
+        .and_then(|contact| fields::optional_text(contact, "/profile/name"))
+        .filter(|name| !name.is_empty())
+}
+
+fn status(waba: &str, phone: &str, item: &Value) -> Result<Draft, Fault> {
+    let id = fields::text(item, "/id")?;
+    let name = fields::text(item, "/status")?;
+    let recipient = fields::text(item, "/recipient_id")?;
+    let at = fields::unix_seconds(item, "/timestamp")?;
+    let state = match name.as_str() {
+        "sent" => DeliveryState::Sent,
+        "delivered" => DeliveryState::Delivered,
+        "read" => DeliveryState::Read,
+        "failed" => DeliveryState::Failed,
+        _ => {
+            return Err((
+                Reason::UnknownType,
+                "/status: a status that this release does not know".to_owned(),
+            ));
+        }
+    };
+    let error = item.pointer("/errors/0/code");
+    let fact = Fact::DeliveryStatus(DeliveryStatus {
+        channel: Channel::Whatsapp,
+        vendor_id: id.clone(),
+        state,
+        at,
+        recipient: recipient.clone(),
+        error_code: error.and_then(Value::as_i64).map(|code| code.to_string()),
+        command_id: fields::optional_text(item, "/biz_opaque_callback_data"),
+    });
+    // A message has one id through all its states: only both together are unique.
+    Ok(draft(waba, phone, &recipient, format!("status:{id}:{name}"), at, fact))
+}
+
+fn draft(waba: &str, phone: &str, person: &str, id: String, at: Timestamp, fact: Fact) -> Draft {
+    let mut draft = Draft::new(format!("{waba}/{phone}"), id, Some(at), fact);
+    draft.order_key = Some(format!("whatsapp:{phone}:{person}"));
+    draft
+}
+
+fn sign(order: &Order<'_>) -> Result<HttpRequest, SignError> {
+    let digest =
+        hmac_sha256(order.secret.as_bytes(), &[&order.body]).ok_or(SignError::Key("the secret is empty"))?;
+    Ok(HttpRequest {
+        method: order.method.to_owned(),
+        url: order.url.to_owned(),
+        headers: vec![
+            ("content-type".to_owned(), "application/json".to_owned()),
+            (SIGNATURE.to_owned(), format!("{PREFIX}{}", hex::encode(digest))),
+        ],
+        body: order.body.clone(),
+    })
+}

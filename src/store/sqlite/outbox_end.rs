@@ -1,0 +1,180 @@
+//! How commands ended: told by who carried them out, or by a person.
+
+use sqlx::sqlite::SqliteRow;
+
+use crate::{
+    domain::{
+        command::{CommandEnd, CommandEndState, CommandState},
+        event::DeliveryState,
+        ids::CommandId,
+        reason::Reason,
+    },
+    store::{
+        contract::{Resolution, Result},
+        record_rows::DeliveryRow,
+        rows::{AuditEntry, text},
+        sqlite::{
+            audit,
+            db::{Db, Tx, failed, get},
+            dead_letters::{self, NewDeadLetter},
+            outbox::settle_told,
+            records,
+        },
+    },
+};
+
+/// What a taker reports counts while the command is `sending`, and also after its lease lapsed (`unknown`,
+/// or planned again): it knows more than we do. A repeated report finds nothing to change.
+const END: &str = "
+    UPDATE outbox SET state = ?2, lease_until = NULL, updated_at = ?3,
+                      vendor_id = COALESCE(?4, vendor_id), detail = ?5, not_before = COALESCE(?6, not_before)
+    WHERE id = ?1 AND (state = 'sending' OR state = ?7 OR state = ?8)
+    RETURNING id, event_key, channel, body,
+              (SELECT source FROM inbox WHERE inbox.key = outbox.event_key) AS source";
+
+/// One end, as columns.
+struct End<'a> {
+    state: CommandState,
+    vendor_id: Option<&'a str>,
+    detail: Option<String>,
+    not_before: Option<i64>,
+    /// States besides `sending` from which this end is believed.
+    also_from: [&'static str; 2],
+}
+
+impl<'a> End<'a> {
+    fn new(end: &'a CommandEndState) -> Self {
+        let none = Self {
+            state: CommandState::Sent,
+            vendor_id: None,
+            detail: None,
+            not_before: None,
+            also_from: ["sending", "sending"],
+        };
+        match end {
+            CommandEndState::Sent { vendor_id } => {
+                Self { vendor_id: vendor_id.as_deref(), also_from: ["unknown", "planned"], ..none }
+            }
+            CommandEndState::Refused { code, detail } => Self {
+                state: CommandState::Refused,
+                detail: Some(format!("{code}: {detail}")),
+                also_from: ["unknown", "unknown"],
+                ..none
+            },
+            CommandEndState::Unknown { detail } => {
+                Self { state: CommandState::Unknown, detail: Some(detail.clone()), ..none }
+            }
+            CommandEndState::Dropped { why } => {
+                Self { state: CommandState::Dropped, detail: Some(why.clone()), ..none }
+            }
+            CommandEndState::Again { at, detail } => Self {
+                state: CommandState::Planned,
+                detail: Some(detail.clone()),
+                not_before: Some(at.0),
+                also_from: ["unknown", "unknown"],
+                ..none
+            },
+        }
+    }
+}
+
+pub(super) async fn settle(db: &Db, ends: &[CommandEnd]) -> Result<()> {
+    let mut tx = db.write().await?;
+    let mut refused = Vec::new();
+    let mut unknown = Vec::new();
+    for CommandEnd { id, end } in ends {
+        let end = End::new(end);
+        let Some(row) = change(&mut tx, id, &end).await? else { continue };
+        match end.state {
+            CommandState::Sent => link(&mut tx, &row, end.vendor_id).await?,
+            CommandState::Refused => refused.push(dead_letter(&row, end.detail.as_deref().unwrap_or(""))?),
+            CommandState::Unknown => unknown.push(id.0.clone()),
+            CommandState::Planned | CommandState::Sending | CommandState::Dropped => {}
+        }
+    }
+    settle_told(&mut tx, &unknown).await?;
+    dead_letters::insert(&mut tx, &refused).await?;
+    tx.commit().await
+}
+
+async fn change(tx: &mut Tx, id: &CommandId, end: &End<'_>) -> Result<Option<SqliteRow>> {
+    let now = tx.now;
+    sqlx::query(END)
+        .bind(id.as_str())
+        .bind(end.state.name())
+        .bind(now)
+        .bind(end.vendor_id.map(text))
+        .bind(end.detail.as_deref().map(text))
+        .bind(end.not_before)
+        .bind(end.also_from[0])
+        .bind(end.also_from[1])
+        .fetch_optional(tx.on())
+        .await
+        .map_err(failed)
+}
+
+/// A sent message gets its delivery row, or its link where a status came first.
+async fn link(tx: &mut Tx, row: &SqliteRow, vendor_id: Option<&str>) -> Result<()> {
+    let channel: Option<String> = get(row, "channel")?;
+    let (Some(channel), Some(vendor_id)) = (channel, vendor_id) else { return Ok(()) };
+    let command_id: String = get(row, "id")?;
+    let delivery = DeliveryRow {
+        channel: &channel,
+        vendor_id: text(vendor_id),
+        state: DeliveryState::Sent.name(),
+        rank: DeliveryState::Sent.rank(),
+        at: tx.now,
+        error_code: None,
+        command_id: Some(command_id.into()),
+    };
+    records::deliveries(tx, &[delivery]).await
+}
+
+/// A refused command is a dead letter of its own; its event stays as it is. It has no copy on the DLQ:
+/// there is no message to put back.
+fn dead_letter(row: &SqliteRow, detail: &str) -> Result<NewDeadLetter> {
+    Ok(NewDeadLetter {
+        id: get(row, "id")?,
+        kind: "command",
+        source: get(row, "source")?,
+        event_key: get(row, "event_key")?,
+        reason: Reason::VendorRefused.code(),
+        detail: text(detail).into_owned(),
+        body: get(row, "body")?,
+        attributes: "{}".to_owned(),
+        extra: None,
+    })
+}
+
+pub(super) async fn resolve(db: &Db, id: &CommandId, resolution: Resolution, actor: &str) -> Result<bool> {
+    let (state, word) = match resolution {
+        Resolution::Sent => (CommandState::Sent, "sent"),
+        Resolution::SendAgain => (CommandState::Planned, "send again"),
+        Resolution::Drop => (CommandState::Dropped, "dropped"),
+    };
+    let mut tx = db.write().await?;
+    let now = tx.now;
+    let row = sqlx::query(
+        "UPDATE outbox SET state = ?2, not_before = ?3, lease_until = NULL, updated_at = ?3
+         WHERE id = ?1 AND state = 'unknown' RETURNING event_key, tenant",
+    )
+    .bind(id.as_str())
+    .bind(state.name())
+    .bind(now)
+    .fetch_optional(tx.on())
+    .await
+    .map_err(failed)?;
+    let Some(row) = row else { return Ok(false) };
+    let event_key: Option<String> = get(&row, "event_key")?;
+    let tenant: String = get(&row, "tenant")?;
+    let entry = AuditEntry {
+        actor,
+        action: "resolve",
+        subject: event_key.as_deref().unwrap_or(id.as_str()),
+        tenant: Some(&tenant),
+        detail: format!("{id}: {word}"),
+    };
+    audit::insert(&mut tx, &[entry]).await?;
+    tx.commit().await?;
+    Ok(true)
+}

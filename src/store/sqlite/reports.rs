@@ -1,0 +1,125 @@
+//! What people and dashboards read.
+
+use sqlx::{Row as _, sqlite::SqliteRow};
+
+use crate::{
+    domain::{command::CommandState, money::Money},
+    store::{
+        contract::{CommandRow, Gauges, Result, TableCounts, UsageFilter, UsageRow},
+        sqlite::db::{Db, failed, get, time},
+    },
+};
+
+const OUTBOX: &str = "
+    SELECT id, event_key, tenant, kind, lane, state, tries, vendor_id, detail, created_at, updated_at
+    FROM outbox WHERE ?1 IS NULL OR state = ?1 ORDER BY seq DESC LIMIT ?2";
+
+const USAGE: &str = "
+    SELECT tenant, COALESCE(served_model, requested_model) AS model,
+           strftime('%Y-%m-%d', at / 1000000, 'unixepoch') AS day,
+           count(*) AS calls, sum(status = 'ambiguous') AS ambiguous, sum(cost IS NULL) AS unpriced,
+           sum(uncached_input + cache_read + cache_write) AS input, sum(cache_read) AS cached,
+           sum(output) AS output, sum(COALESCE(cost, 0)) AS cost
+    FROM llm_ledger
+    WHERE (?1 IS NULL OR tenant = ?1) AND (?2 IS NULL OR at >= ?2) AND (?3 IS NULL OR at < ?3)
+    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
+
+const GAUGES: &str = "
+    SELECT (SELECT count(*) FROM parked) AS parked,
+           (SELECT count(*) FROM outbox WHERE state = 'planned') AS planned,
+           (SELECT count(*) FROM outbox WHERE state = 'unknown') AS unknown";
+
+const COUNTS: &str = "
+    SELECT 'audit_log', count(*) FROM audit_log UNION ALL
+    SELECT 'contact_properties', count(*) FROM contact_properties UNION ALL
+    SELECT 'contacts', count(*) FROM contacts UNION ALL
+    SELECT 'conversations', count(*) FROM conversations UNION ALL
+    SELECT 'dead_letters', count(*) FROM dead_letters UNION ALL
+    SELECT 'deliveries', count(*) FROM deliveries UNION ALL
+    SELECT 'events', count(*) FROM events UNION ALL
+    SELECT 'inbox', count(*) FROM inbox UNION ALL
+    SELECT 'llm_journal', count(*) FROM llm_journal UNION ALL
+    SELECT 'llm_ledger', count(*) FROM llm_ledger UNION ALL
+    SELECT 'messages', count(*) FROM messages UNION ALL
+    SELECT 'outbox', count(*) FROM outbox UNION ALL
+    SELECT 'parked', count(*) FROM parked UNION ALL
+    SELECT 'replays', count(*) FROM replays UNION ALL
+    SELECT 'results', count(*) FROM results UNION ALL
+    SELECT 'tenants', count(*) FROM tenants";
+
+pub(super) async fn outbox(db: &Db, state: Option<CommandState>, limit: i64) -> Result<Vec<CommandRow>> {
+    let rows = sqlx::query(OUTBOX)
+        .bind(state.map(CommandState::name))
+        .bind(limit)
+        .fetch_all(db.readers())
+        .await
+        .map_err(failed)?;
+    rows.iter().map(command).collect()
+}
+
+/// A row of the outbox.
+pub(super) fn command(row: &SqliteRow) -> Result<CommandRow> {
+    Ok(CommandRow {
+        id: get(row, "id")?,
+        event_key: get(row, "event_key")?,
+        tenant: get(row, "tenant")?,
+        kind: get(row, "kind")?,
+        lane: get(row, "lane")?,
+        state: get(row, "state")?,
+        tries: get(row, "tries")?,
+        vendor_id: get(row, "vendor_id")?,
+        detail: get(row, "detail")?,
+        created_at: time(row, "created_at")?,
+        updated_at: time(row, "updated_at")?,
+    })
+}
+
+pub(super) async fn usage(db: &Db, filter: &UsageFilter) -> Result<Vec<UsageRow>> {
+    let rows = sqlx::query(USAGE)
+        .bind(filter.tenant.as_deref())
+        .bind(filter.from.map(|at| at.0))
+        .bind(filter.until.map(|at| at.0))
+        .fetch_all(db.readers())
+        .await
+        .map_err(failed)?;
+    rows.iter().map(usage_row).collect()
+}
+
+fn usage_row(row: &SqliteRow) -> Result<UsageRow> {
+    Ok(UsageRow {
+        tenant: get(row, "tenant")?,
+        model: get(row, "model")?,
+        day: get(row, "day")?,
+        calls: get(row, "calls")?,
+        ambiguous: get(row, "ambiguous")?,
+        unpriced: get(row, "unpriced")?,
+        input: get(row, "input")?,
+        cached: get(row, "cached")?,
+        output: get(row, "output")?,
+        cost: Money(get(row, "cost")?),
+    })
+}
+
+pub(super) async fn gauges(db: &Db) -> Result<Gauges> {
+    let row = sqlx::query(GAUGES).fetch_one(db.readers()).await.map_err(failed)?;
+    let letters =
+        sqlx::query("SELECT reason, count(*) FROM dead_letters WHERE state = 'open' GROUP BY reason")
+            .fetch_all(db.readers())
+            .await
+            .map_err(failed)?;
+    Ok(Gauges {
+        parked: get(&row, "parked")?,
+        planned: get(&row, "planned")?,
+        unknown: get(&row, "unknown")?,
+        dead_letters: letters.iter().map(count).collect::<Result<_>>()?,
+    })
+}
+
+pub(super) async fn table_counts(db: &Db) -> Result<TableCounts> {
+    let rows = sqlx::query(COUNTS).fetch_all(db.readers()).await.map_err(failed)?;
+    rows.iter().map(count).collect()
+}
+
+fn count(row: &SqliteRow) -> Result<(String, i64)> {
+    Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?))
+}

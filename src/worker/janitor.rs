@@ -1,0 +1,112 @@
+//! Small regular work: the store's upkeep, gauges, and copies on the DLQ whose dead letter is closed.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::{
+    domain::{
+        dead_letter::{DeadLetterFilter, DeadLetterState},
+        delivery::{Delivery, Receipt},
+    },
+    queue::contract::{BATCH, QueueError},
+    worker::{parts::Context, pipeline::DEAD_ATTRIBUTE},
+};
+
+/// Between two rounds of upkeep.
+const ROUND: Duration = Duration::from_secs(10);
+/// Queue gauges are read this often under load, one request each ...
+const DEPTH_UNDER_LOAD: Duration = Duration::from_secs(30);
+/// ... and this often when idle.
+const DEPTH_IDLE: Duration = Duration::from_secs(15 * 60);
+/// Between two looks for closed copies, when something was replayed.
+const SWEEP: Duration = Duration::from_secs(60);
+/// Receives of one sweep: a long DLQ is swept over several.
+const SWEEP_RECEIVES: usize = 50;
+/// How long a sweep hides the copies that it looks at.
+const SWEEP_VISIBILITY: Duration = Duration::from_secs(30);
+
+/// Keeps house until told to stop.
+pub(super) async fn keep_house_until_stopped(context: Arc<Context>) {
+    let mut depth_read: Option<Instant> = None;
+    let mut swept: Option<Instant> = None;
+    loop {
+        upkeep(&context).await;
+        let every = if context.slots.in_hand() > BATCH { DEPTH_UNDER_LOAD } else { DEPTH_IDLE };
+        if depth_read.is_none_or(|at| at.elapsed() >= every) {
+            depth_read = Some(Instant::now());
+            read_depth(&context).await;
+        }
+        if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
+            swept = Some(Instant::now());
+            if let Err(error) = sweep(&context).await {
+                tracing::warn!(%error, "dead-letter queue not swept");
+            }
+        }
+        tokio::select! {
+            () = context.stopping.cancelled() => return,
+            () = tokio::time::sleep(ROUND) => {}
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats; counts stay far below 2^52")]
+async fn upkeep(context: &Context) {
+    let store = &context.parts.store;
+    if let Err(error) = store.maintain().await {
+        tracing::warn!(%error, "no upkeep of the store");
+    }
+    if let Err(error) = context.clock.refresh(&**store).await {
+        tracing::warn!(%error, "the database's clock was not read");
+    }
+    metrics::gauge!("longshore_messages_in_flight").set(context.slots.in_hand() as f64);
+    if let Ok(gauges) = store.gauges().await {
+        metrics::gauge!("longshore_parked").set(gauges.parked as f64);
+        metrics::gauge!("longshore_outbox", "state" => "planned").set(gauges.planned as f64);
+        metrics::gauge!("longshore_outbox", "state" => "unknown").set(gauges.unknown as f64);
+        for (reason, count) in gauges.dead_letters {
+            metrics::gauge!("longshore_dead_letters_open", "reason" => reason).set(count as f64);
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats; counts stay far below 2^52")]
+async fn read_depth(context: &Context) {
+    match context.parts.queue.depth().await {
+        Ok(depth) => {
+            metrics::gauge!("longshore_queue_messages", "state" => "visible").set(depth.visible as f64);
+            metrics::gauge!("longshore_queue_messages", "state" => "in_flight").set(depth.in_flight as f64);
+            metrics::gauge!("longshore_queue_messages", "state" => "delayed").set(depth.delayed as f64);
+        }
+        Err(error) => tracing::warn!(%error, "queue depth not read"),
+    }
+}
+
+/// Removes copies of closed dead letters from the DLQ. Looks only when something was replayed: every look
+/// costs receives. Copies that are still open become visible again by themselves.
+async fn sweep(context: &Context) -> Result<(), QueueError> {
+    let closed = DeadLetterFilter { closed: true, limit: 1_000, ..DeadLetterFilter::default() };
+    let Ok(letters) = context.parts.store.dead_letters(&closed).await else { return Ok(()) };
+    let closed: HashSet<String> = letters
+        .into_iter()
+        .filter(|letter| letter.state == DeadLetterState::Replayed)
+        .map(|letter| letter.id)
+        .collect();
+    if closed.is_empty() {
+        return Ok(());
+    }
+    let queue = &context.parts.dead_letter_queue;
+    for _ in 0..SWEEP_RECEIVES {
+        let copies = queue.receive(BATCH, Duration::ZERO, SWEEP_VISIBILITY).await?;
+        if copies.is_empty() || context.stopping.is_cancelled() {
+            return Ok(());
+        }
+        let is_closed = |copy: &&Delivery| copy.text(DEAD_ATTRIBUTE).is_some_and(|id| closed.contains(id));
+        let receipts: Vec<Receipt> =
+            copies.iter().filter(is_closed).map(|copy| copy.receipt.clone()).collect();
+        if !receipts.is_empty() {
+            queue.delete(&receipts).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! The way of one delivery, in one column. Each step takes what the one before it made, so another order
+//! does not compile; [`process`] returns a settlement and not a result, so no `?` can lose a delivery.
+
+use std::{collections::HashSet, time::Duration};
+
+use futures_util::future::join_all;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::{
+    crash_point,
+    domain::{
+        dead_letter::{DeadDelivery, attributes_to_json},
+        delivery::Delivery,
+        envelope::Envelope,
+        event::Event,
+        ids::EventKey,
+        outcome::Settlement,
+        reason::Class,
+    },
+    sources::{
+        self,
+        decode::decode,
+        rejection::{ItemRejection, Rejection},
+        verified::{Checked, Message, Verified, verify},
+    },
+    store::contract::{Claim, ClaimRequest, Replayed, Wake, WakeClaim},
+    worker::{
+        lease::Lease,
+        parts::Context,
+        slots::InHand,
+        trail::{Happening, Subject},
+        work::{EventEnd, Surroundings, work_event},
+    },
+};
+
+/// Attribute with which our copies lie on the DLQ: its value is the dead letter's id.
+pub(super) const DEAD_ATTRIBUTE: &str = "longshore-dead";
+/// How long a delivery stays away when the store or a secret cannot be read.
+const OUR_FAULT: Duration = Duration::from_secs(5);
+
+/// From a delivery to what becomes of it at the queue.
+pub(super) async fn process(
+    context: &Context,
+    delivery: &Delivery,
+    lease: &Lease,
+    in_hand: &mut InHand,
+) -> Settlement {
+    if let Some(id) = delivery.text(DEAD_ATTRIBUTE) {
+        return reopen(context, delivery, id).await;
+    }
+    let envelope = match decode(delivery, context.parts.senders.defaults()) {
+        Ok(envelope) => envelope,
+        Err(rejection) => return bury(context, delivery, rejection).await,
+    };
+    let verified = match prove(context, envelope).await {
+        Ok(verified) => verified,
+        Err(Unproved::Rejected(rejection)) => return bury(context, delivery, rejection).await,
+        Err(Unproved::OurFault(detail)) => return not_now(&detail),
+    };
+    crash_point::reach("verified");
+    let claimed = match verified {
+        Verified::Wake(wake) => claim_wake(context, &wake).await,
+        Verified::Message(message) => match read(context, delivery, &message).await {
+            Ok(events) => claim(context, events, in_hand, message.seal_hash()).await,
+            Err(settlement) => Err(settlement),
+        },
+    };
+    match claimed {
+        Ok(claimed) => work(context, delivery, lease, claimed).await,
+        Err(settlement) => settlement,
+    }
+}
+
+/// One claimed event, with the slot that was free for it.
+struct Claimed {
+    event: Event,
+    claim: Claim,
+    slot: Option<OwnedSemaphorePermit>,
+}
+
+enum Unproved {
+    Rejected(Rejection),
+    OurFault(String),
+}
+
+/// The sender, proved. What is authentic but too old counts only when the store knows it from before.
+async fn prove(context: &Context, envelope: Envelope) -> Result<Verified, Unproved> {
+    let doubtful = match verify(envelope, &context.parts.senders) {
+        Ok(Checked::Trusted(verified)) => return Ok(verified),
+        Ok(Checked::IfKnown(doubtful)) => doubtful,
+        Err(rejection) if rejection.reason.class() == Class::Fatal => {
+            return Err(Unproved::Rejected(rejection));
+        }
+        Err(rejection) => return Err(Unproved::OurFault(rejection.to_string())),
+    };
+    match context.parts.store.seal_known(doubtful.seal_hash(), doubtful.content_hash()).await {
+        Ok(known) => doubtful.resolve(known).map_err(Unproved::Rejected),
+        Err(error) => Err(Unproved::OurFault(error.to_string())),
+    }
+}
+
+/// The events in it; bad items are buried alone.
+async fn read(context: &Context, delivery: &Delivery, message: &Message) -> Result<Vec<Event>, Settlement> {
+    let mut keys: HashSet<EventKey> = HashSet::new();
+    let (mut events, mut dead) = (Vec::new(), Vec::new());
+    for item in sources::read::read(message) {
+        match item {
+            Ok(event) => {
+                context.parts.trail.note(Happening::Arrived(Subject::from(&event)));
+                if keys.insert(event.key.clone()) {
+                    events.push(event);
+                } else {
+                    context.parts.trail.note(Happening::Duplicate(Subject::from(&event), "same_body"));
+                }
+            }
+            Err(rejected) => dead.push(dead_item(delivery, message, rejected)),
+        }
+    }
+    if !dead.is_empty() {
+        context.parts.store.bury(&dead).await.map_err(|error| not_now(&error.to_string()))?;
+        note_rejected(context, &dead);
+    }
+    Ok(events)
+}
+
+async fn claim(
+    context: &Context,
+    events: Vec<Event>,
+    in_hand: &mut InHand,
+    seal: &str,
+) -> Result<Vec<Claimed>, Settlement> {
+    if events.is_empty() {
+        return Ok(Vec::new());
+    }
+    in_hand.grow(events.len());
+    let mut slots: Vec<_> = events.iter().map(|_| context.slots.try_run()).collect();
+    let requests = events.iter().zip(&slots).map(|(event, slot)| ClaimRequest {
+        event: event.clone(),
+        seal: Some(seal.to_owned()),
+        start: slot.is_some(),
+    });
+    let claims = context.parts.writer.claim(requests.collect()).await;
+    let claims = claims.map_err(|error| not_now(&error.to_string()))?;
+    crash_point::reach("claimed");
+    let claimed = events.into_iter().zip(claims).zip(slots.drain(..));
+    Ok(claimed.map(|((event, claim), slot)| Claimed { event, claim, slot }).collect())
+}
+
+async fn claim_wake(context: &Context, wake: &sources::verified::Wake) -> Result<Vec<Claimed>, Settlement> {
+    let slot = context.slots.try_run();
+    let wake = Wake { key: wake.key().clone(), revision: wake.revision() };
+    let claims = context.parts.store.claim_wakes(&[wake], context.visibility(), slot.is_some()).await;
+    crash_point::reach("wake_claimed");
+    match claims.map_err(|error| not_now(&error.to_string()))?.pop() {
+        Some(WakeClaim::Mine(event, work)) => {
+            Ok(vec![Claimed { event: *event, claim: Claim::Mine(work), slot }])
+        }
+        // Somebody works on it: this wake stays away as long as their lease.
+        Some(WakeClaim::Busy(wait)) => Err(Settlement::RetryAfter(wait)),
+        Some(WakeClaim::Nothing) | None => Ok(Vec::new()),
+    }
+}
+
+/// Every event to its end; then the delivery's own.
+async fn work(context: &Context, delivery: &Delivery, lease: &Lease, claimed: Vec<Claimed>) -> Settlement {
+    let last = context.max_receive_count.unwrap_or(u32::MAX);
+    let around = Surroundings {
+        several: claimed.len() > 1,
+        near_last_receive: delivery.receive_count.saturating_add(2) >= last,
+    };
+    let runs = claimed.into_iter().map(|claimed| async move {
+        work_event(context, lease, around, claimed.claim, &claimed.event, claimed.slot).await
+    });
+    let mut again: Option<Duration> = None;
+    let mut left = false;
+    for end in join_all(runs).await {
+        match end {
+            EventEnd::Finished => {}
+            EventEnd::Again(wait) => again = Some(again.unwrap_or_default().max(wait)),
+            EventEnd::Left => left = true,
+        }
+    }
+    match again {
+        _ if left => Settlement::Leave,
+        Some(wait) => Settlement::RetryAfter(wait),
+        None => Settlement::Ack,
+    }
+}
+
+/// The message's fault: kept whole with its reason, then acknowledged. Without a database it waits.
+async fn bury(context: &Context, delivery: &Delivery, rejection: Rejection) -> Settlement {
+    let dead = [DeadDelivery {
+        id: delivery.content_hash(),
+        source: rejection.source.map(|source| source.0),
+        reason: rejection.reason,
+        detail: rejection.detail,
+        body: delivery.body.clone(),
+        attributes: attributes_to_json(delivery),
+        item: None,
+    }];
+    match context.parts.store.bury(&dead).await {
+        Ok(()) => {
+            crash_point::reach("delivery_buried");
+            note_rejected(context, &dead);
+            Settlement::Ack
+        }
+        Err(error) => not_now(&error.to_string()),
+    }
+}
+
+fn dead_item(delivery: &Delivery, message: &Message, rejected: ItemRejection) -> DeadDelivery {
+    let hash = delivery.content_hash();
+    DeadDelivery {
+        id: rejected.index.map_or_else(|| hash.clone(), |index| format!("{hash}#{index}")),
+        source: Some(message.source().to_string()),
+        reason: rejected.reason,
+        detail: rejected.detail,
+        body: delivery.body.clone(),
+        attributes: attributes_to_json(delivery),
+        item: rejected.item,
+    }
+}
+
+fn note_rejected(context: &Context, dead: &[DeadDelivery]) {
+    context.commands.notify_one();
+    for letter in dead {
+        context.parts.trail.note(Happening::Rejected {
+            source: letter.source.clone(),
+            reason: letter.reason,
+            detail: letter.detail.clone(),
+        });
+    }
+}
+
+/// A copy of ours that somebody moved back from the DLQ: the order to replay it.
+async fn reopen(context: &Context, delivery: &Delivery, id: &str) -> Settlement {
+    match context.parts.store.replay(&[id.to_owned()], "redrive").await {
+        Ok(replayed) => {
+            tracing::info!(dead_letter = id, message_id = delivery.message_id, "redriven");
+            if replayed.iter().any(|r| !matches!(r, Replayed::NotOpen)) {
+                context.parked.notify_one();
+                context.commands.notify_one();
+            }
+            Settlement::Ack
+        }
+        Err(error) => not_now(&error.to_string()),
+    }
+}
+
+/// Our fault, or not now: the message waits a little, and nothing is counted against it.
+fn not_now(detail: &str) -> Settlement {
+    tracing::warn!(detail, "delivery put back");
+    Settlement::RetryAfter(OUR_FAULT)
+}

@@ -1,0 +1,112 @@
+//! Demand-driven receiving: ask only for what can be worked, wait long when there is nothing, ask several
+//! times at once while there is plenty.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    clock::Clock as _,
+    crash_point,
+    domain::{delivery::Delivery, outcome::Settlement},
+    queue::contract::QueueError,
+    retry::RetryPolicy,
+    worker::{lease::Lease, parts::Context, pipeline::process, slots::InHand, trail::Happening},
+};
+
+/// Most receives under way at once.
+const MOST_RECEIVES: usize = 8;
+
+/// Receives until told to stop, then waits for the receives under way: what they bring is released.
+pub(super) async fn receive_until_stopped(context: Arc<Context>) {
+    let receives = TaskTracker::new();
+    let (full, mut fulls) = tokio::sync::mpsc::channel::<bool>(MOST_RECEIVES);
+    let mut under_way = 0_usize;
+    let mut wanted = 1_usize;
+    loop {
+        while under_way >= wanted {
+            // Each end of a receive says whether there is more to be had.
+            let was_full = fulls.recv().await.unwrap_or(false);
+            under_way -= 1;
+            wanted = if was_full { (wanted + 1).min(MOST_RECEIVES) } else { 1 };
+        }
+        let room = tokio::select! {
+            biased;
+            () = context.stopping.cancelled() => break,
+            room = context.slots.room() => room,
+        };
+        under_way += 1;
+        let (context, full) = (Arc::clone(&context), full.clone());
+        receives.spawn(async move {
+            let asked = room.messages();
+            let received = receive(&context, asked).await;
+            let _ = full.send(received == asked).await;
+            drop(room);
+        });
+    }
+    receives.close();
+    receives.wait().await;
+}
+
+/// One receive; answers how many messages it brought. An error is waited out here, with backoff.
+async fn receive(context: &Arc<Context>, most: usize) -> usize {
+    let vitals = &context.parts.vitals;
+    let wait = context.parts.queue_settings.wait;
+    vitals.poll_started(context.parts.clock.now());
+    match context.parts.queue.receive(most, wait, context.visibility()).await {
+        Ok(deliveries) => {
+            crash_point::reach("received");
+            vitals.poll_succeeded(context.parts.clock.now());
+            let count = deliveries.len();
+            hand_out(context, deliveries);
+            count
+        }
+        Err(error) => {
+            let failures = vitals.poll_failed();
+            wait_out(context, &error, failures).await;
+            0
+        }
+    }
+}
+
+fn hand_out(context: &Arc<Context>, deliveries: Vec<Delivery>) {
+    if deliveries.is_empty() {
+        return;
+    }
+    let now = context.parts.clock.now();
+    let oldest_wait = deliveries.iter().map(|d| now.since(d.sent_at)).max().unwrap_or_default();
+    context.parts.trail.note(Happening::Received { messages: deliveries.len(), oldest_wait });
+    for delivery in deliveries {
+        if context.stopping.is_cancelled() {
+            // Nothing of it was started: somebody else takes it at once.
+            context.settler.visible_after(delivery.receipt, Duration::ZERO);
+            continue;
+        }
+        let in_hand = context.slots.take(delivery.size());
+        let lease = context.leases.hold(delivery.receipt.clone(), context.visibility());
+        let context = Arc::clone(context);
+        let deliveries = context.deliveries.clone();
+        deliveries.spawn(async move { deliver(&context, &delivery, lease, in_hand).await });
+    }
+}
+
+async fn deliver(context: &Context, delivery: &Delivery, lease: Lease, mut in_hand: InHand) {
+    let settlement = process(context, delivery, &lease, &mut in_hand).await;
+    // The lease ends first: an extension after the settlement would undo it.
+    drop(lease);
+    match settlement {
+        Settlement::Ack => context.settler.ack(delivery.receipt.clone()),
+        Settlement::RetryAfter(wait) => context.settler.visible_after(delivery.receipt.clone(), wait),
+        Settlement::Leave => {}
+    }
+}
+
+/// The SDK does not retry refusals; the loop keeps trying, slower and slower, and readiness says so.
+async fn wait_out(context: &Context, error: &QueueError, failures: u32) {
+    let wait = RetryPolicy::new(Duration::from_secs(1), Duration::from_secs(30)).delay(failures, None);
+    tracing::warn!(%error, failures, wait_seconds = wait.as_secs_f64(), "receive failed");
+    tokio::select! {
+        () = context.stopping.cancelled() => {}
+        () = tokio::time::sleep(wait) => {}
+    }
+}
