@@ -1,11 +1,11 @@
 # `make` lists what there is to do; the recipes are short on purpose: each can be typed by hand.
 
 CARGO ?= cargo
-# One feature set for everything: nothing is built twice. The kill points are for the tests; a release lacks them.
-TEST_FLAGS = --features crash-points
+# One feature set for lints, docs and tests, so that nothing is built twice. A release has no kill points.
+FLAGS = --locked --features crash-points
+SERVICES = tests/support/with-services
 DENY_VERSION = 0.20.2
-TOOLS = target/tools
-DENY = $(TOOLS)/bin/cargo-deny
+DENY = target/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
 .DEFAULT_GOAL = help
 .PHONY: help run test crash check fmt lint doc deny units bench
@@ -17,10 +17,15 @@ run: ## the whole thing on this machine, with nothing installed: samples through
 	$(CARGO) run --release -- dev --once
 
 test: ## every test, against a throwaway PostgreSQL and an SQS server of its own
-	tests/support/with-services $(CARGO) test $(TEST_FLAGS)
+	$(CARGO) test $(FLAGS) --no-run
+	$(CARGO) test $(FLAGS) --doc
+	$(SERVICES) $(CARGO) test $(FLAGS) --lib --bins --tests --no-fail-fast
 
 crash: ## only the tests that kill the worker at named and at random moments
-	tests/support/with-services $(CARGO) test $(TEST_FLAGS) --test it crash
+	$(SERVICES) $(CARGO) test $(FLAGS) --test it crash
+
+bench: ## the load generators, with the same servers beside them
+	$(SERVICES) $(CARGO) bench --locked
 
 check: fmt lint doc deny units ## format, lints, rustdoc, dependencies, systemd units
 
@@ -28,22 +33,19 @@ fmt:
 	$(CARGO) fmt --check
 
 lint:
-	$(CARGO) clippy --locked --all-targets $(TEST_FLAGS) -- -D warnings
+	$(CARGO) clippy $(FLAGS) --all-targets -- -D warnings
 
 doc:
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items $(TEST_FLAGS)
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(FLAGS) --no-deps --document-private-items
 
 deny: $(DENY)
 	$(DENY) check bans licenses sources
 
-# Unoptimised: it is built in about a minute and checks in seconds.
+# Unoptimised: built in about a minute, and it checks in seconds.
 $(DENY):
-	$(CARGO) install --locked --debug --no-default-features --root $(TOOLS) --target-dir $(TOOLS)/build \
+	$(CARGO) install --locked --debug --no-default-features --root $(patsubst %/bin/cargo-deny,%,$@) --target-dir target/tools/build \
 		--version $(DENY_VERSION) cargo-deny
-	rm -rf $(TOOLS)/build
+	rm -rf target/tools/build
 
 units:
 	tests/support/check-units systemd
-
-bench: ## the load generators, against servers that they start themselves
-	$(CARGO) bench

@@ -1,1 +1,158 @@
-//! app.
+//! The composition root: the only place that names concrete parts.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use secrecy::ExposeSecret as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::{Clock, SystemClock},
+    config::{KeySettings, Settings},
+    handlers::tools::Tools,
+    http::Http,
+    lifecycle::Vitals,
+    llm::gateway::Gateway,
+    messaging,
+    queue::sqs::SqsQueue,
+    sources,
+    store::{
+        contract::{SchemaState, Store},
+        group::GroupCommit,
+        sqlite::SqliteStore,
+    },
+    worker::{
+        parts::Parts,
+        run::{self, Running},
+        trail::Trail,
+    },
+};
+
+/// How often the executor shows that it turns.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Opens the configured store as it is: never migrates, never checks.
+///
+/// # Errors
+/// When the URL cannot be read or names no database that we know, or the database does not answer.
+pub async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
+    let url = settings.store.url.read_url().context("store.url")?;
+    let url = url.expose_secret();
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let path = Path::new(path.trim_start_matches("//"));
+        return Ok(Arc::new(SqliteStore::open(path, settings.store.connections).await?));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        bail!("PG");
+    }
+    bail!("store.url must begin with `sqlite:` or `postgres://`")
+}
+
+/// Opens the store and insists on the schema of this release.
+///
+/// # Errors
+/// As [`open_store`], and when the schema is another one: the error names the command to run.
+pub async fn open_current_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
+    let store = open_store(settings).await?;
+    match store.schema().await? {
+        SchemaState::Current => Ok(store),
+        SchemaState::Behind(missing) if settings.worker.migrate => {
+            tracing::info!(?missing, "migrating");
+            store.migrate().await?;
+            Ok(store)
+        }
+        SchemaState::Behind(missing) => {
+            bail!("the schema lacks {}: run `longshore migrate up`", missing.join(", "))
+        }
+        SchemaState::Foreign(foreign) => bail!(
+            "the schema is not this release's ({}): run the release that made it, or `longshore migrate check`",
+            foreign.join(", ")
+        ),
+    }
+}
+
+/// A worker with everything it needs, started.
+pub struct App {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Signs of life.
+    pub vitals: Arc<Vitals>,
+    gateway: Arc<Gateway>,
+    running: Running,
+    drain: Duration,
+    ticker: tokio::task::JoinHandle<()>,
+}
+
+impl App {
+    /// Builds and starts a worker.
+    ///
+    /// # Errors
+    /// When a setting cannot be used, or the store or the queue does not answer.
+    pub async fn start(settings: Settings, trail: Trail) -> anyhow::Result<Self> {
+        let store = open_current_store(&settings).await?;
+        let vitals = Arc::new(Vitals::default());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let writer = Arc::new(GroupCommit::start(&store, settings.queue.visibility));
+        let http = Http::new()?;
+        let gateway =
+            Gateway::new(&settings, Arc::clone(&store), Arc::clone(&writer), &http, Arc::clone(&clock))?;
+        let gateway = Arc::new(gateway);
+        let tools = Tools {
+            store: Arc::clone(&store),
+            gateway: Arc::clone(&gateway),
+            clock: Arc::clone(&clock),
+            prices: gateway.prices(),
+        };
+        let drain = settings.worker.drain;
+        let parts = Parts {
+            queue: Arc::new(SqsQueue::connect(&settings.queue, &settings.queue.url).await),
+            dead_letter_queue: Arc::new(
+                SqsQueue::connect(&settings.queue, &settings.queue.dead_letter_url).await,
+            ),
+            store: Arc::clone(&store),
+            writer,
+            senders: Arc::new(sources::senders(&settings)?),
+            wake_key: wake_key(&settings)?,
+            tools: Arc::new(tools),
+            channels: messaging::channels(&settings, &http).map_err(anyhow::Error::msg)?,
+            clock,
+            trail,
+            vitals: Arc::clone(&vitals),
+            settings: settings.worker,
+            queue_settings: settings.queue,
+        };
+        let running = run::start(parts).await?;
+        let ticker = tokio::spawn(tick(Arc::clone(&vitals)));
+        Ok(Self { store, vitals, gateway, running, drain, ticker })
+    }
+
+    /// Stops in order; answers whether everything finished by itself. `hurry` shortens the drain.
+    pub async fn stop(self, hurry: CancellationToken) -> bool {
+        let finished = self.running.stop(self.drain, hurry).await;
+        // Calls on the wire are paid: their answers are recorded as long as there is time.
+        let recorded = tokio::time::timeout(Duration::from_millis(200), self.gateway.drained()).await;
+        self.ticker.abort();
+        self.store.close().await;
+        finished && recorded.is_ok()
+    }
+}
+
+async fn tick(vitals: Arc<Vitals>) {
+    loop {
+        vitals.tick();
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+/// The key with which wakes are sealed.
+fn wake_key(settings: &Settings) -> anyhow::Result<KeySettings> {
+    let name = settings.seal.sign_with.as_deref().context(
+        "seal.sign_with is missing: name the seal key (listing the source `wake`) that seals our own wakes",
+    )?;
+    let key = settings.seal.keys.iter().find(|key| key.key.id == name);
+    let key = key.with_context(|| format!("seal.sign_with names `{name}`, which is not in seal.keys"))?;
+    if !key.sources.iter().any(|source| source == "wake") {
+        bail!("seal key `{name}` seals our wakes, so its `sources` must list `wake`");
+    }
+    Ok(key.key.clone())
+}

@@ -1,1 +1,8 @@
-//! admin.
+//! What supervisors and operators ask the running process: is it alive, is it ready, what are its numbers.
+
+mod health;
+mod metrics;
+mod server;
+
+pub use health::Probes;
+pub use server::Admin;

@@ -9,7 +9,7 @@ pub fn var(name: &str) -> Option<String> {
 
 /// Every variable whose name starts with `prefix`, by name. A value that is not UTF-8 is made printable.
 #[must_use]
-pub fn with_prefix(prefix: &str) -> Vec<(String, String)> {
+pub(super) fn with_prefix(prefix: &str) -> Vec<(String, String)> {
     let mut found: Vec<_> = std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
         .filter(|(name, _)| name.starts_with(prefix))

@@ -128,12 +128,9 @@ pub enum CallError {
     /// The key cannot be read: nothing was sent.
     #[error("{0}")]
     NoKey(String),
-    /// Written, and no answer that says what came of it: maybe billed.
+    /// Written, and no answer that says what came of it, or one that cannot be read: maybe billed.
     #[error("no answer: {0}")]
     Unknown(String),
-    /// Answered with success and something that is no completion: billed, as far as anyone can tell.
-    #[error("unreadable answer: {0}")]
-    Garbled(String),
     /// Answered with an error: nothing was generated, nothing billed.
     #[error("{detail}")]
     Rejected {

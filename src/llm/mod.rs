@@ -1,7 +1,11 @@
 //! Asking models: one contract, one file per provider, and the gateway that makes every call durable.
 
+mod call_metrics;
 pub mod contract;
+pub mod gateway;
+mod journal;
 mod model_name;
+mod next;
 pub mod openai;
 mod openai_answer;
 mod openai_error;

@@ -64,7 +64,7 @@ impl Provider for OpenAi {
                 Err(openai_error::classify(&answer, Some(&value)))
             }
             (200..=299, Some(value)) => Ok(openai_answer::read(&answer, &value, request)),
-            (200..=299, None) => Err(CallError::Garbled(format!("HTTP {} without JSON", answer.status))),
+            (200..=299, None) => Err(CallError::Unknown(format!("HTTP {} without JSON", answer.status))),
             (_, value) => Err(openai_error::classify(&answer, value.as_ref())),
         }
     }

@@ -112,12 +112,20 @@ impl PriceTable {
         Some((total(&parts), period.as_of.clone()))
     }
 
-    /// The most that a call can cost: all input at its dearest, all of the output cap used.
+    /// The most that a call can cost, and the date of the price: all input at its dearest, all of the output
+    /// cap used.
     #[must_use]
-    pub fn worst_case(&self, model: &str, input: i64, max_output: u32, at: Timestamp) -> Option<Money> {
-        let rates = self.period(model, at)?.rates(input);
+    pub fn worst_case(
+        &self,
+        model: &str,
+        input: i64,
+        max_output: u32,
+        at: Timestamp,
+    ) -> Option<(Money, String)> {
+        let period = self.period(model, at)?;
+        let rates = period.rates(input);
         let dearest = rates.input.max(rates.cache_write).max(rates.cache_read);
-        Some(total(&[(input, dearest), (i64::from(max_output), rates.output)]))
+        Some((total(&[(input, dearest), (i64::from(max_output), rates.output)]), period.as_of.clone()))
     }
 
     fn period(&self, model: &str, at: Timestamp) -> Option<&Period> {
@@ -305,7 +313,7 @@ mod tests {
                 ..Usage::default()
             };
             let paid = table.cost(model, &usage, when).unwrap().0;
-            assert!(table.worst_case(model, input, 50, when).unwrap() >= paid, "{model}");
+            assert!(table.worst_case(model, input, 50, when).unwrap().0 >= paid, "{model}");
         }
     }
 

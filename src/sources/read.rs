@@ -1,6 +1,6 @@
 //! `Verified` -> events: one result for each item, with keys, tenants and times that can be trusted.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use crate::{
     domain::{
@@ -21,31 +21,22 @@ const OLDEST: Duration = Duration::from_secs(44 * 24 * 3600);
 /// A sender's clock that runs further ahead must not win against everything that comes later.
 const FURTHEST_AHEAD: Duration = Duration::from_secs(5 * 60);
 
-/// Takes a verified body apart. A bad item is refused alone; a second item of the same key is left out. A body
-/// that holds nothing for us (a change of another field) gives no item at all.
+/// Takes a verified body apart, in its order. A bad item is refused alone. Two items of one body may have the same
+/// key: the caller works only the first. A body that holds nothing for us (a change of another field) gives no item.
 #[must_use]
 pub fn read(message: &Message) -> Vec<Result<Event, ItemRejection>> {
-    let sender = &message.sender;
-    let reading = Reading { request: &message.request, drills: sender.drills };
-    let mut seen = BTreeSet::new();
-    (sender.vendor.read)(&reading)
-        .into_iter()
-        .filter_map(|item| finish(message, item, &mut seen).transpose())
-        .collect()
+    let reading = Reading { request: &message.request, drills: message.sender.drills };
+    (message.sender.vendor.read)(&reading).into_iter().map(|item| finish(message, item)).collect()
 }
 
-/// `None` for an item whose key was there before.
-fn finish(
-    message: &Message,
-    item: Item,
-    seen: &mut BTreeSet<EventKey>,
-) -> Result<Option<Event>, ItemRejection> {
+fn finish(message: &Message, item: Item) -> Result<Event, ItemRejection> {
     let Item { index, json, draft } = item;
-    let event = draft.and_then(|draft| to_event(message, draft));
-    match event {
-        Ok(event) => Ok(seen.insert(event.key.clone()).then_some(event)),
-        Err((reason, detail)) => Err(ItemRejection { index, reason, detail: shorten(detail), item: json }),
-    }
+    draft.and_then(|draft| to_event(message, draft)).map_err(|(reason, detail)| ItemRejection {
+        index,
+        reason,
+        detail: shorten(detail),
+        item: json,
+    })
 }
 
 fn to_event(message: &Message, draft: Draft) -> Result<Event, Fault> {

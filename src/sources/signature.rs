@@ -90,9 +90,13 @@ pub(super) struct Signatures {
 }
 
 impl Signatures {
-    /// Reads a space-separated list. Entries of unknown versions and broken ones are skipped.
+    /// Reads a space-separated list. Entries of unknown versions and broken ones are skipped. A value that a proxy
+    /// joined from two header lines (`a, b`) holds none: which of them the sender meant is anybody's guess.
     pub(super) fn parse(header: &str) -> Self {
         let mut found = Self::default();
+        if header.contains(", ") {
+            return found;
+        }
         for entry in header.split(' ').take(MOST_SIGNATURES) {
             match entry.split_once(',') {
                 Some(("v1", text)) => found.hmac.extend(base64(text)),

@@ -6,7 +6,6 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    clock::Clock as _,
     crash_point,
     domain::{delivery::Delivery, outcome::Settlement},
     queue::contract::QueueError,
@@ -30,11 +29,14 @@ pub(super) async fn receive_until_stopped(context: Arc<Context>) {
             under_way -= 1;
             wanted = if was_full { (wanted + 1).min(MOST_RECEIVES) } else { 1 };
         }
+        // A poll loop that waits for room is not stuck.
+        context.parts.vitals.waits_for_room(true);
         let room = tokio::select! {
             biased;
             () = context.stopping.cancelled() => break,
             room = context.slots.room() => room,
         };
+        context.parts.vitals.waits_for_room(false);
         under_way += 1;
         let (context, full) = (Arc::clone(&context), full.clone());
         receives.spawn(async move {

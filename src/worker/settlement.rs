@@ -85,7 +85,7 @@ async fn batches<T, C, F>(
 ) where
     T: Clone + Send + 'static,
     C: Fn(Arc<dyn Queue>, Vec<T>) -> F + Clone + Send + 'static,
-    F: Future<Output = Result<Vec<EntryResult>, QueueError>> + Send,
+    F: Future<Output = Result<Vec<EntryResult>, QueueError>> + Send + 'static,
 {
     loop {
         let first = tokio::select! {

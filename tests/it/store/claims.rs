@@ -106,7 +106,10 @@ pub(super) async fn only_deaths_alone_count_and_each_once(h: &Harness) {
 
 pub(super) async fn a_start_is_recorded_only_under_the_ticket(h: &Harness) {
     let first = mine(claim(h, "a", false).await);
-    assert_eq!(h.store.mark_started(std::slice::from_ref(&first.held), false).await.unwrap(), [Fence::Committed]);
+    assert_eq!(
+        h.store.mark_started(std::slice::from_ref(&first.held), false).await.unwrap(),
+        [Fence::Committed]
+    );
     h.elapse(LEASE * 2).await;
     let second = mine(claim(h, "a", false).await);
     assert!(second.suspect);
@@ -118,7 +121,10 @@ pub(super) async fn extending_is_fenced(h: &Harness) {
     let first = claimed(h, "a").await;
     let other = claimed(h, "b").await;
     h.elapse(LEASE / 2).await;
-    assert_eq!(h.store.extend(std::slice::from_ref(&first.held), LEASE * 2).await.unwrap(), [Fence::Committed]);
+    assert_eq!(
+        h.store.extend(std::slice::from_ref(&first.held), LEASE * 2).await.unwrap(),
+        [Fence::Committed]
+    );
     assert!(matches!(claim(h, "a", true).await, Claim::Busy(left) if left > LEASE));
     h.elapse(LEASE * 3).await;
     let second = claimed(h, "a").await;

@@ -43,7 +43,10 @@ pub(super) async fn a_buried_event_is_kept_whole(h: &Harness) {
     let letter = &letters[0];
     assert_eq!(letter.id, event_dead_letter_id(&key("a"), Revision(0)));
     assert_eq!((letter.kind, letter.state), (DeadLetterKind::Event, DeadLetterState::Open));
-    assert_eq!((letter.reason, letter.detail.as_str(), letter.seen), (Reason::InvalidOutput, "what happened", 1));
+    assert_eq!(
+        (letter.reason, letter.detail.as_str(), letter.seen),
+        (Reason::InvalidOutput, "what happened", 1)
+    );
     assert_eq!((letter.source.as_deref(), letter.event_key.as_ref()), (Some("jobs"), Some(&key("a"))));
     assert_eq!(serde_json::from_str::<Event>(&letter.body).unwrap(), event("a"));
     assert_eq!(letter.extra, Some(serde_json::json!("raw words")));
@@ -58,7 +61,8 @@ pub(super) async fn a_second_burial_only_raises_seen(h: &Harness) {
     h.store.bury(&twice).await.unwrap();
     h.store.bury(&twice[..1]).await.unwrap();
     h.store.bury(&twice[..1]).await.unwrap();
-    let letters = h.store.dead_letters(&DeadLetterFilter { ids: vec!["hash-1".to_owned()], ..open() }).await.unwrap();
+    let letters =
+        h.store.dead_letters(&DeadLetterFilter { ids: vec!["hash-1".to_owned()], ..open() }).await.unwrap();
     assert_eq!((letters.len(), letters[0].seen), (1, 3));
     assert_eq!((letters[0].body.as_str(), letters[0].kind), ("the whole body", DeadLetterKind::Delivery));
     assert_eq!(letters[0].attributes, delivery("x", Reason::SigInvalid).attributes);
@@ -69,7 +73,10 @@ pub(super) async fn a_second_burial_only_raises_seen(h: &Harness) {
 }
 
 pub(super) async fn the_same_delivery_twice_in_one_burial(h: &Harness) {
-    h.store.bury(&[delivery("same", Reason::SigInvalid), delivery("same", Reason::SigInvalid)]).await.unwrap();
+    h.store
+        .bury(&[delivery("same", Reason::SigInvalid), delivery("same", Reason::SigInvalid)])
+        .await
+        .unwrap();
     let letters = h.store.dead_letters(&open()).await.unwrap();
     assert_eq!((letters.len(), letters[0].seen), (1, 2));
 }
@@ -130,7 +137,8 @@ pub(super) async fn buried_again_after_a_replay_is_another_letter(h: &Harness) {
     let wake = h.store.wakes_due(1, MINUTE).await.unwrap().remove(0);
     let work = super::parking::woken(h, &wake).await;
     settle_one(h, &work.held, bury(Reason::Expired)).await;
-    let open: Vec<_> = h.store.dead_letters(&open()).await.unwrap().into_iter().map(|letter| letter.id).collect();
+    let open: Vec<_> =
+        h.store.dead_letters(&open()).await.unwrap().into_iter().map(|letter| letter.id).collect();
     assert_eq!(open, [event_dead_letter_id(&key("a"), Revision(1))]);
 }
 

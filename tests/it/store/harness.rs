@@ -47,8 +47,9 @@ pub(super) struct Namespace {
 
 #[expect(clippy::disallowed_methods, reason = "the test's own setting, given by `make test`")]
 pub(super) fn cluster() -> String {
-    std::env::var(POSTGRES)
-        .unwrap_or_else(|_| panic!("{POSTGRES} is not set: run `make test`, it brings a throwaway PostgreSQL"))
+    std::env::var(POSTGRES).unwrap_or_else(|_| {
+        panic!("{POSTGRES} is not set: run `make test`, it brings a throwaway PostgreSQL")
+    })
 }
 
 impl Namespace {
@@ -79,9 +80,8 @@ impl Harness {
         let path = folder.path().join("store.db");
         let store = SqliteStore::open(&path, 3).await.unwrap();
         store.migrate().await.unwrap();
-        let options = sqlx::sqlite::SqliteConnectOptions::new()
-            .filename(&path)
-            .busy_timeout(Duration::from_secs(30));
+        let options =
+            sqlx::sqlite::SqliteConnectOptions::new().filename(&path).busy_timeout(Duration::from_secs(30));
         let pool = SqlitePool::connect_with(options).await.unwrap();
         Self { store: Arc::new(store), raw: Raw::Sqlite(pool, folder) }
     }

@@ -65,11 +65,19 @@ pub(super) async fn hostile_text_comes_back_as_it_was(h: &Harness) {
     let long = "ä€𝄞'\"\\".repeat(20_000);
     for (n, text) in NASTY.iter().copied().chain([long.as_str()]).enumerate() {
         let stored_event = nasty_event(&format!("{n} {}", text.chars().take(50).collect::<String>()), text);
-        let claim = ClaimRequest { event: stored_event.clone(), seal: Some(text.chars().take(64).collect()), start: true };
+        let claim = ClaimRequest {
+            event: stored_event.clone(),
+            seal: Some(text.chars().take(64).collect()),
+            start: true,
+        };
         let held = mine(h.store.claim(&[claim], LEASE).await.unwrap().remove(0)).held;
         // What stands in keys is short; what stands in values may be long.
         let short: String = text.chars().take(80).collect();
-        assert_eq!(settle_one(h, &held, Verdict::Done(nasty_outcome(&short))).await, Fence::Committed, "{short}");
+        assert_eq!(
+            settle_one(h, &held, Verdict::Done(nasty_outcome(&short))).await,
+            Fence::Committed,
+            "{short}"
+        );
         assert_eq!(stored(h, &short, &format!("name {short}")).await.as_deref(), Some(short.as_str()));
         let taken = h.store.outbox_take(10, LEASE).await.unwrap();
         assert_eq!(taken[0].command, nasty_outcome(&short).commands[0]);
@@ -104,7 +112,8 @@ pub(super) async fn long_values_are_kept_whole(h: &Harness) {
 pub(super) async fn a_nul_becomes_a_replacement_mark(h: &Harness) {
     let text = "a\0b\\u0000";
     let clean = "a\u{fffd}b\\u0000";
-    let claim = ClaimRequest { event: nasty_event("nul\0key", text), seal: Some(text.to_owned()), start: true };
+    let claim =
+        ClaimRequest { event: nasty_event("nul\0key", text), seal: Some(text.to_owned()), start: true };
     let held = mine(h.store.claim(&[claim], LEASE).await.unwrap().remove(0)).held;
     assert!(h.store.seal_known(text, "x").await.unwrap());
     let neighbour = claimed(h, "neighbour").await.held;
@@ -113,7 +122,10 @@ pub(super) async fn a_nul_becomes_a_replacement_mark(h: &Harness) {
     assert_eq!(h.store.journal_find(&step("nul\0key")).await.unwrap()[0].text.as_deref(), Some(clean));
     let group = [
         longshore::domain::outcome::Settled { held: neighbour, verdict: done(vec![]) },
-        longshore::domain::outcome::Settled { held: held.clone(), verdict: Verdict::Done(nasty_outcome(text)) },
+        longshore::domain::outcome::Settled {
+            held: held.clone(),
+            verdict: Verdict::Done(nasty_outcome(text)),
+        },
     ];
     assert_eq!(h.store.settle(&group).await.unwrap(), [Fence::Committed; 2]);
     assert!(h.store.settled_by(&held).await.unwrap());
@@ -140,10 +152,14 @@ pub(super) async fn a_nul_can_be_buried_and_replayed(h: &Harness) {
     };
     h.store.bury(&[dead]).await.unwrap();
     let letters = h.store.dead_letters(&super::dead_letters::all()).await.unwrap();
-    assert_eq!((letters[0].body.as_str(), &letters[0].extra), ("a\u{fffd}b", &Some(serde_json::json!("a\u{fffd}b"))));
+    assert_eq!(
+        (letters[0].body.as_str(), &letters[0].extra),
+        ("a\u{fffd}b", &Some(serde_json::json!("a\u{fffd}b")))
+    );
     let claim = ClaimRequest { event: nasty_event("e", text), seal: None, start: true };
     let held = mine(h.store.claim(&[claim], LEASE).await.unwrap().remove(0)).held;
-    let failure = Failure { detail: text.to_owned(), raw: Some(text.to_owned()), ..failure(Reason::LlmRefused) };
+    let failure =
+        Failure { detail: text.to_owned(), raw: Some(text.to_owned()), ..failure(Reason::LlmRefused) };
     settle_one(h, &held, Verdict::Bury(failure)).await;
     h.store.replay(&[format!("{}@0", key("e"))], text).await.unwrap();
     let wake = Wake { key: key("e"), revision: longshore::domain::ids::Revision(1) };

@@ -23,7 +23,10 @@ pub(super) async fn a_call_is_sent_then_answered(h: &Harness) {
     assert!(h.store.journal_find(&step("a")).await.unwrap()[0].overdue);
     h.store.journal_finish(&[answered("a", 1, "yes")]).await.unwrap();
     let entry = &h.store.journal_find(&step("a")).await.unwrap()[0];
-    assert_eq!((entry.state, entry.text.as_deref(), entry.rejected), (CallState::Answered, Some("yes"), false));
+    assert_eq!(
+        (entry.state, entry.text.as_deref(), entry.rejected),
+        (CallState::Answered, Some("yes"), false)
+    );
     assert!(h.store.journal_find(&step("b")).await.unwrap().is_empty());
 }
 

@@ -113,7 +113,8 @@ pub(super) async fn what_must_not_be_sent_is_dropped(h: &Harness) {
     h.store.set_auto_replies(&"silent".into(), false, "anna").await.unwrap();
     let mut silent_person = by_a_person.clone();
     (silent_person.tenant, silent_person.lane) = ("silent".into(), "l6".to_owned());
-    let commands = vec![late, message("l2", "2"), message("l3", "3"), by_a_person, other_tenant, silent_person];
+    let commands =
+        vec![late, message("l2", "2"), message("l3", "3"), by_a_person, other_tenant, silent_person];
     plan(h, "a", commands).await;
     let stop = contact("2", vec![property("$opted_out", Some("true"), 0, "e")]);
     let start = contact("3", vec![property("$opted_out", Some("false"), 0, "e")]);
@@ -162,7 +163,9 @@ pub(super) async fn lapsed_messages_are_unknown_and_harmless_ones_go_again(h: &H
     h.store.maintain().await.unwrap();
     let again = take(h).await;
     assert_eq!(again.len(), 1);
-    assert!(matches!(&again[0].command.action, Action::CopyDeadLetter { dead_letter } if *dead_letter == format!("{}@0", key("b"))));
+    assert!(
+        matches!(&again[0].command.action, Action::CopyDeadLetter { dead_letter } if *dead_letter == format!("{}@0", key("b")))
+    );
     assert_eq!((again[0].command.lane.as_str(), again[0].tries), ("dlq", 2));
     assert_eq!(state_of(h, &command_of("a", 0)).await.0, "unknown");
     // The one who had taken it comes back after all, and knows.
@@ -187,7 +190,8 @@ pub(super) async fn a_person_resolves_the_unknown(h: &Harness) {
         assert!(!h.store.outbox_resolve(&taken.id, Resolution::Sent, "anna").await.unwrap(), "not unknown");
         end(h, &taken.id, unknown()).await;
     }
-    let ways = [(Resolution::Sent, "sent"), (Resolution::SendAgain, "planned"), (Resolution::Drop, "dropped")];
+    let ways =
+        [(Resolution::Sent, "sent"), (Resolution::SendAgain, "planned"), (Resolution::Drop, "dropped")];
     for (n, (resolution, state)) in ways.into_iter().enumerate() {
         let id = command_of("a", n);
         assert!(h.store.outbox_resolve(&id, resolution, "anna").await.unwrap());
@@ -244,11 +248,17 @@ pub(super) async fn lists_are_newest_first_and_by_state(h: &Harness) {
     plan(h, "b", vec![message("l1", "1")]).await;
     let all = h.store.outbox_list(None, 10).await.unwrap();
     assert_eq!([&all[0].id, &all[1].id], [&command_of("b", 0).0, &command_of("a", 0).0]);
-    assert_eq!((all[0].kind.as_str(), all[0].tenant.as_str(), all[0].lane.as_str()), ("message", TENANT, "l1"));
+    assert_eq!(
+        (all[0].kind.as_str(), all[0].tenant.as_str(), all[0].lane.as_str()),
+        ("message", TENANT, "l1")
+    );
     assert_eq!(h.store.outbox_list(None, 1).await.unwrap().len(), 1);
     h.store.outbox_take(1, LEASE).await.unwrap();
     let sending = h.store.outbox_list(Some(CommandState::Sending), 10).await.unwrap();
-    assert_eq!((sending.len(), sending[0].id.as_str(), sending[0].tries), (1, command_of("a", 0).0.as_str(), 1));
+    assert_eq!(
+        (sending.len(), sending[0].id.as_str(), sending[0].tries),
+        (1, command_of("a", 0).0.as_str(), 1)
+    );
 }
 
 pub(super) async fn unknown_ids_are_ignored(h: &Harness) {

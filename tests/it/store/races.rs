@@ -62,7 +62,9 @@ pub(super) async fn a_lapsed_claim_has_one_heir(h: &Harness) {
     let tasks: Vec<_> = workers(h, 8)
         .await
         .into_iter()
-        .map(|store| tokio::spawn(async move { store.claim(&[request("a", true)], LEASE).await.unwrap().remove(0) }))
+        .map(|store| {
+            tokio::spawn(async move { store.claim(&[request("a", true)], LEASE).await.unwrap().remove(0) })
+        })
         .collect();
     let mut heirs = 0;
     for task in tasks {
@@ -161,7 +163,10 @@ pub(super) async fn rivals_for_one_ticket_commit_once(h: &Harness) {
         .map(|(worker, store)| {
             let mut group: Vec<_> = held
                 .iter()
-                .map(|held| Settled { held: held.clone(), verdict: done(vec![result(serde_json::json!(worker))]) })
+                .map(|held| Settled {
+                    held: held.clone(),
+                    verdict: done(vec![result(serde_json::json!(worker))]),
+                })
                 .collect();
             group.rotate_left(worker * 5);
             tokio::spawn(async move { store.settle(&group).await.unwrap() })

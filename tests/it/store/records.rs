@@ -66,7 +66,11 @@ pub(super) async fn a_conversation_keeps_its_newest_message_and_reading(h: &Harn
     write(h, "2", vec![conversation(id, 5, Some("five"))]).await;
     assert_eq!(h.conversation(id).await, Some((at(10), Some("ten".to_owned()))));
     write(h, "3", vec![conversation(id, 20, None)]).await;
-    assert_eq!(h.conversation(id).await, Some((at(20), Some("ten".to_owned()))), "unread: the last reading stays");
+    assert_eq!(
+        h.conversation(id).await,
+        Some((at(20), Some("ten".to_owned()))),
+        "unread: the last reading stays"
+    );
     write(h, "4", vec![conversation(id, 30, Some("thirty"))]).await;
     assert_eq!(h.conversation(id).await, Some((at(30), Some("thirty".to_owned()))));
 }
@@ -142,7 +146,11 @@ pub(super) async fn usage_sums_are_exact(h: &Harness) {
 }
 
 /// Runs an asynchronous property for a few generated cases.
-fn check<T: std::fmt::Debug>(cases: u32, strategy: impl Strategy<Value = T>, property: impl Fn(T) -> Result<(), TestCaseError>) {
+fn check<T: std::fmt::Debug>(
+    cases: u32,
+    strategy: impl Strategy<Value = T>,
+    property: impl Fn(T) -> Result<(), TestCaseError>,
+) {
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     tokio::task::block_in_place(|| {
         proptest::test_runner::TestRunner::new(config).run(&strategy, property).unwrap();
@@ -173,7 +181,10 @@ async fn write_in_groups(h: &Harness, run: &str, id: &str, changes: &[PropertyWr
     let members: Vec<_> = works
         .into_iter()
         .zip(changes)
-        .map(|(work, change)| Settled { held: work.held, verdict: done(vec![contact(id, vec![change.clone()])]) })
+        .map(|(work, change)| Settled {
+            held: work.held,
+            verdict: done(vec![contact(id, vec![change.clone()])]),
+        })
         .collect();
     for group in members.chunks(size) {
         assert!(h.store.settle(group).await.unwrap().iter().all(|fence| *fence == Fence::Committed));

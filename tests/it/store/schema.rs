@@ -47,8 +47,22 @@ pub(super) async fn a_fresh_database_is_empty_and_answers(h: &Harness) {
     h.store.maintain().await.unwrap();
     let counts = h.store.table_counts().await.unwrap();
     let tables = [
-        "audit_log", "contact_properties", "contacts", "conversations", "dead_letters", "deliveries", "events",
-        "inbox", "llm_journal", "llm_ledger", "messages", "outbox", "parked", "replays", "results", "tenants",
+        "audit_log",
+        "contact_properties",
+        "contacts",
+        "conversations",
+        "dead_letters",
+        "deliveries",
+        "events",
+        "inbox",
+        "llm_journal",
+        "llm_ledger",
+        "messages",
+        "outbox",
+        "parked",
+        "replays",
+        "results",
+        "tenants",
     ];
     assert_eq!(counts.keys().map(String::as_str).collect::<Vec<_>>(), tables);
     assert!(counts.values().all(|rows| *rows == 0), "{counts:?}");

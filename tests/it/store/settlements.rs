@@ -94,7 +94,10 @@ pub(super) async fn a_group_commits_its_members_and_not_the_lost_one(h: &Harness
     assert_eq!(answers[5], Claim::Buried);
     assert!(matches!(answers[6], Claim::Mine(_)));
     let counts = h.store.table_counts().await.unwrap();
-    assert_eq!((counts["results"], counts["messages"], counts["parked"], counts["dead_letters"]), (1, 0, 2, 1));
+    assert_eq!(
+        (counts["results"], counts["messages"], counts["parked"], counts["dead_letters"]),
+        (1, 0, 2, 1)
+    );
 }
 
 pub(super) async fn panics_are_failures_and_counted_apart(h: &Harness) {
@@ -145,7 +148,10 @@ pub(super) async fn the_past_is_told_in_order(h: &Harness) {
     let refused = Failure { raw: Some("raw words".to_owned()), ..failure(Reason::LlmRefused) };
     assert_eq!(settle_one(h, &woken.held, Verdict::Bury(refused)).await, Fence::Committed);
     let past = h.store.event_history(&key("a")).await.unwrap().unwrap();
-    assert_eq!(past.audit.iter().map(|row| row.action.as_str()).collect::<Vec<_>>(), ["retry", "park", "bury"]);
+    assert_eq!(
+        past.audit.iter().map(|row| row.action.as_str()).collect::<Vec<_>>(),
+        ["retry", "park", "bury"]
+    );
     assert_eq!(past.reason.as_deref(), Some("llm_refused"));
     assert_eq!((past.failures, past.deferrals, past.ticket), (1, 1, 3));
     assert!(past.audit[2].detail.contains("what happened"), "{:?}", past.audit);

@@ -1,0 +1,137 @@
+//! The stand-in's model: what it says, what it counts, and the requests that it does not take.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{
+    cli::dev::outside::script::Fault,
+    domain::{ids::CorrelationId, usage::Usage},
+    llm::{
+        contract::{Provider as _, Request},
+        rules::Rules,
+    },
+};
+
+/// Shortest prompt, in tokens, of which a part comes from the cache.
+const CACHEABLE: i64 = 1024;
+/// The cache counts in pieces of so many tokens.
+const CACHE_PIECE: i64 = 128;
+
+/// One choice.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) content: Value,
+    pub(crate) refusal: Value,
+    pub(crate) finish: &'static str,
+    pub(crate) usage: Usage,
+    pub(crate) tells_usage: bool,
+}
+
+/// What OpenAI refuses with 400, as far as our requests can get it wrong. Strict schemas are checked as
+/// there: every object closed, every property required.
+pub(crate) fn wrong(request: &Value) -> Option<String> {
+    if request["model"].as_str().is_none_or(str::is_empty) {
+        return Some("you must provide a model parameter".to_owned());
+    }
+    if request["messages"].as_array().is_none_or(Vec::is_empty) {
+        return Some("Invalid type for 'messages': expected a non-empty array".to_owned());
+    }
+    if !request["max_tokens"].is_null() {
+        return Some("Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.".to_owned());
+    }
+    let format = &request["response_format"]["json_schema"];
+    let name = format["name"].as_str().unwrap_or_default();
+    let named = !name.is_empty()
+        && name.len() <= 64
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    match &request["response_format"]["type"] {
+        Value::String(kind) if kind == "json_schema" && !named => {
+            Some("Invalid 'response_format.json_schema.name'".to_owned())
+        }
+        Value::String(kind) if kind == "json_schema" && format["strict"] == true => loose(&format["schema"])
+            .map(|place| format!("Invalid schema for response_format '{name}': {place}")),
+        _ => None,
+    }
+}
+
+/// Where a schema is not strict.
+fn loose(schema: &Value) -> Option<String> {
+    if let Some(properties) = schema["properties"].as_object() {
+        if schema["additionalProperties"] != false {
+            return Some("'additionalProperties' is required to be supplied and to be false".to_owned());
+        }
+        let required =
+            |name: &str| schema["required"].as_array().is_some_and(|list| list.contains(&json!(name)));
+        if let Some(name) = properties.keys().find(|name| !required(name)) {
+            return Some(format!(
+                "'required' is required to be an array including every key in properties. Missing '{name}'"
+            ));
+        }
+        if let Some(place) = properties.values().find_map(loose) {
+            return Some(place);
+        }
+    }
+    schema.get("items").and_then(loose)
+}
+
+/// The model asked.
+pub(crate) fn name(request: &Value) -> String {
+    request["model"].as_str().unwrap_or_default().to_owned()
+}
+
+/// What the user says, first of all.
+pub(crate) fn user_text(request: &Value) -> String {
+    let turns = request["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let user = turns.iter().find(|turn| turn["role"] == "user");
+    user.and_then(|turn| turn["content"].as_str()).unwrap_or_default().to_owned()
+}
+
+/// Answers, well or as the fault wants it.
+pub(crate) async fn say(request: &Value, fault: Option<&Fault>) -> Said {
+    let good = good(request).await;
+    let (content, refusal, finish) = match fault {
+        Some(Fault::Refuse) => (Value::Null, json!("I'm sorry, I can't help with that."), "stop"),
+        Some(Fault::Filter) => (json!(""), Value::Null, "content_filter"),
+        Some(Fault::BadJson) => (json!("{\"intent\": 7, \"surprise\": [}"), Value::Null, "stop"),
+        Some(Fault::Truncate) => (json!(good.chars().take(20).collect::<String>()), Value::Null, "length"),
+        Some(Fault::OddFinish) => (json!(good), Value::Null, "tired"),
+        _ => (json!(good), Value::Null, "stop"),
+    };
+    let spoken = content.as_str().or(refusal.as_str()).unwrap_or_default();
+    let usage = count(request, spoken);
+    Said { content, refusal, finish, usage, tells_usage: !matches!(fault, Some(Fault::NoUsage)) }
+}
+
+/// The word lists read the user's text into the wanted schema.
+async fn good(request: &Value) -> String {
+    let asked = Request {
+        model: name(request),
+        system: String::new(),
+        input: user_text(request),
+        schema_name: "answer",
+        schema: request["response_format"]["json_schema"]["schema"].clone(),
+        max_output: 0,
+        repair: None,
+        correlation_id: CorrelationId::from(""),
+        timeout: Duration::ZERO,
+    };
+    Rules.complete(&asked).await.map(|completion| completion.text).unwrap_or_default()
+}
+
+/// Four characters are a token; half of a long prompt comes from the cache.
+fn count(request: &Value, spoken: &str) -> Usage {
+    let tokens = |chars: usize| i64::try_from(chars.div_ceil(4)).unwrap_or(i64::MAX);
+    let turns = request["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let prompt = tokens(
+        turns.iter().filter_map(|turn| turn["content"].as_str()).map(|text| text.chars().count()).sum(),
+    );
+    let cache_read = if prompt >= CACHEABLE { prompt / 2 / CACHE_PIECE * CACHE_PIECE } else { 0 };
+    Usage {
+        uncached_input: prompt - cache_read,
+        cache_read,
+        cache_write: 0,
+        output: tokens(spoken.chars().count()).max(1),
+        reasoning: 0,
+    }
+}

@@ -1,0 +1,235 @@
+//! Every setting, typed, in one place. Name, documentation, default and environment variable of each stand
+//! here and nowhere else: `.env.example`, the template and the reference page are made from them.
+//! A line `Example:` in a field's documentation is the value that the template shows.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use confique::Config;
+use humantime_serde::deserialize as duration;
+
+use crate::config::{
+    secret::SecretRef,
+    senders::{ProviderSettings, SealKeySettings, SourceSettings, TenantSettings},
+};
+
+/// All settings of one process.
+#[derive(Clone, Debug, Config)]
+pub struct Settings {
+    /// The queue to work. AWS credentials are not settings of Longshore: the AWS SDK finds them by itself
+    /// (`AWS_*` variables, profile, container or instance role).
+    #[config(nested)]
+    pub queue: QueueSettings,
+
+    /// Where events, results, costs and dead letters are kept.
+    #[config(nested)]
+    pub store: StoreSettings,
+
+    /// How much is worked at once, and how often it is tried.
+    #[config(nested)]
+    pub worker: WorkerSettings,
+
+    /// Keys with which our own systems seal what they put on the queue.
+    #[config(nested)]
+    pub seal: SealSettings,
+
+    /// The systems that send us events, by a name of your choice.
+    #[config(default = {})]
+    pub sources: BTreeMap<String, SourceSettings>,
+
+    /// Tenants that differ from the defaults, by tenant id.
+    #[config(default = {})]
+    pub tenants: BTreeMap<String, TenantSettings>,
+
+    /// The language models.
+    #[config(nested)]
+    pub llm: LlmSettings,
+
+    /// Sending through the WhatsApp Cloud API.
+    #[config(nested)]
+    pub whatsapp: WhatsappSettings,
+
+    /// Health and metrics.
+    #[config(nested)]
+    pub admin: AdminSettings,
+
+    /// What is logged, and how it looks.
+    #[config(nested)]
+    pub log: LogSettings,
+}
+
+/// The queue to work.
+#[derive(Clone, Debug, Config)]
+pub struct QueueSettings {
+    /// URL of the queue to work. The worker needs it.
+    /// Example: "https://sqs.eu-central-1.amazonaws.com/123456789012/longshore"
+    #[config(env = "LONGSHORE_QUEUE_URL", default = "")]
+    pub url: String,
+
+    /// URL of its dead-letter queue. The worker needs it.
+    /// Example: "https://sqs.eu-central-1.amazonaws.com/123456789012/longshore-dead"
+    #[config(env = "LONGSHORE_QUEUE_DEAD_LETTER_URL", default = "")]
+    pub dead_letter_url: String,
+
+    /// Endpoint of an SQS-compatible server. Amazon's own when absent.
+    /// Example: "http://127.0.0.1:9324"
+    #[config(env = "LONGSHORE_QUEUE_ENDPOINT")]
+    pub endpoint: Option<String>,
+
+    /// AWS region. When absent the AWS SDK decides (`AWS_REGION`, profile).
+    /// Example: "eu-central-1"
+    #[config(env = "LONGSHORE_QUEUE_REGION")]
+    pub region: Option<String>,
+
+    /// Form of messages without a `longshore-form` attribute. When absent they are dead letters (`unknown_form`).
+    /// Example: "envelope.v1"
+    #[config(env = "LONGSHORE_QUEUE_DEFAULT_FORM")]
+    pub default_form: Option<String>,
+
+    /// Source of messages without a `longshore-source` attribute: a name under `sources`.
+    /// Example: "whatsapp-main"
+    #[config(env = "LONGSHORE_QUEUE_DEFAULT_SOURCE")]
+    pub default_source: Option<String>,
+
+    /// How long one receive waits for the first message, 0 s to 20 s. Longer waits cost fewer requests.
+    #[config(env = "LONGSHORE_QUEUE_WAIT", default = "20s", deserialize_with = duration)]
+    pub wait: Duration,
+
+    /// Visibility timeout and claim lease, set on every receive and extended while work goes on: how soon
+    /// another worker takes over after a crash. 3 s to 12 h, whole seconds.
+    #[config(env = "LONGSHORE_QUEUE_VISIBILITY", default = "60s", deserialize_with = duration)]
+    pub visibility: Duration,
+}
+
+impl QueueSettings {
+    /// How often leases are extended: three chances before one runs out.
+    #[must_use]
+    pub fn lease_tick(&self) -> Duration {
+        self.visibility / 3
+    }
+}
+
+/// The store.
+#[derive(Clone, Debug, Config)]
+pub struct StoreSettings {
+    /// `sqlite:PATH`, or a reference to a `postgres://` URL (it holds a password): `env:NAME`, `file:/path`
+    /// or `credential:NAME`.
+    #[config(env = "LONGSHORE_STORE_URL", default = "sqlite:longshore.db")]
+    pub url: SecretRef,
+
+    /// Connections to PostgreSQL; readers on SQLite.
+    #[config(env = "LONGSHORE_STORE_CONNECTIONS", default = 10)]
+    pub connections: u32,
+}
+
+/// The worker.
+#[derive(Clone, Debug, Config)]
+pub struct WorkerSettings {
+    /// Events worked at once.
+    #[config(env = "LONGSHORE_WORKER_CONCURRENCY", default = 64)]
+    pub concurrency: usize,
+
+    /// Bytes of received messages held at once. At least 1 MiB, the largest message.
+    #[config(env = "LONGSHORE_WORKER_BYTES_IN_FLIGHT", default = 67_108_864)]
+    pub bytes_in_flight: usize,
+
+    /// Longest run of one handler; then the attempt counts as failed.
+    #[config(env = "LONGSHORE_WORKER_HANDLER_TIMEOUT", default = "5m", deserialize_with = duration)]
+    pub handler_timeout: Duration,
+
+    /// Failures after which an event is buried (`attempts_exhausted`). Deferrals do not count.
+    #[config(env = "LONGSHORE_WORKER_ATTEMPTS", default = 8)]
+    pub attempts: i32,
+
+    /// Wait after the first failure; it grows with each further one.
+    #[config(env = "LONGSHORE_WORKER_BACKOFF_INITIAL", default = "1s", deserialize_with = duration)]
+    pub backoff_initial: Duration,
+
+    /// Longest wait between two attempts.
+    #[config(env = "LONGSHORE_WORKER_BACKOFF_MAX", default = "15m", deserialize_with = duration)]
+    pub backoff_max: Duration,
+
+    /// Waits longer than this are parked in the store instead of held at the queue.
+    #[config(env = "LONGSHORE_WORKER_PARK_AFTER", default = "10m", deserialize_with = duration)]
+    pub park_after: Duration,
+
+    /// How long a stopping worker finishes what it has. At least `queue.wait` + 5 s, and less than the time
+    /// that the supervisor gives it (TimeoutStopSec, terminationGracePeriodSeconds).
+    #[config(env = "LONGSHORE_WORKER_DRAIN", default = "30s", deserialize_with = duration)]
+    pub drain: Duration,
+
+    /// Accept rehearsal jobs (`longshore.drill.v1`), which fail, wait or panic on purpose. Not for production.
+    #[config(env = "LONGSHORE_WORKER_DRILLS", default = false)]
+    pub drills: bool,
+
+    /// Bring the schema up to date at start. Off, the worker refuses an out-of-date one.
+    #[config(env = "LONGSHORE_WORKER_MIGRATE", default = false)]
+    pub migrate: bool,
+}
+
+/// The seal.
+#[derive(Clone, Debug, Config)]
+pub struct SealSettings {
+    /// Keys of the edges and of our own scheduler.
+    #[config(default = [])]
+    pub keys: Vec<SealKeySettings>,
+
+    /// Id of the key with which this process seals wakes and test messages.
+    /// Example: "edge-2026"
+    #[config(env = "LONGSHORE_SEAL_SIGN_WITH")]
+    pub sign_with: Option<String>,
+}
+
+/// The language models.
+#[derive(Clone, Debug, Config)]
+pub struct LlmSettings {
+    /// Providers by a name of your choice. One named `rules` (deterministic, no key, cost 0) is always there.
+    #[config(default = {})]
+    pub providers: BTreeMap<String, ProviderSettings>,
+
+    /// The provider of tenants that name none.
+    #[config(env = "LONGSHORE_LLM_DEFAULT", default = "rules")]
+    pub default: String,
+
+    /// A price table (JSON) to use instead of the shipped one.
+    /// Example: "/etc/longshore/prices.json"
+    #[config(env = "LONGSHORE_LLM_PRICES")]
+    pub prices: Option<PathBuf>,
+}
+
+/// WhatsApp.
+#[derive(Clone, Debug, Config)]
+pub struct WhatsappSettings {
+    /// Graph API with its version.
+    #[config(env = "LONGSHORE_WHATSAPP_BASE_URL", default = "https://graph.facebook.com/v23.0")]
+    pub base_url: String,
+
+    /// Reference to the system user's token. Without one nothing is sent, and commands wait.
+    /// Example: "credential:whatsapp_access_token"
+    #[config(env = "LONGSHORE_WHATSAPP_ACCESS_TOKEN")]
+    pub access_token: Option<SecretRef>,
+
+    /// Longest time for one call.
+    #[config(env = "LONGSHORE_WHATSAPP_TIMEOUT", default = "15s", deserialize_with = duration)]
+    pub timeout: Duration,
+}
+
+/// Health and metrics.
+#[derive(Clone, Debug, Config)]
+pub struct AdminSettings {
+    /// Where `/livez`, `/readyz` and `/metrics` listen, without any authentication: keep it off public networks.
+    #[config(env = "LONGSHORE_ADMIN_LISTEN", default = "127.0.0.1:9464")]
+    pub listen: SocketAddr,
+}
+
+/// Logs.
+#[derive(Clone, Debug, Config)]
+pub struct LogSettings {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `longshore=debug,warn`. Other
+    /// libraries are never logged below `info`: they would print bodies.
+    #[config(env = "LONGSHORE_LOG_FILTER", default = "info")]
+    pub filter: String,
+
+    /// `json`, `text`, or `auto`: text on a terminal, else one JSON object a line.
+    #[config(env = "LONGSHORE_LOG_FORMAT", default = "auto")]
+    pub format: String,
+}
