@@ -8,5 +8,3 @@ pub(crate) mod record_rows;
 pub mod report;
 pub(crate) mod rows;
 pub mod sqlite;
-pub(crate) mod record_rows;
-pub(crate) mod rows;

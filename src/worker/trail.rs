@@ -169,15 +169,35 @@ fn log(happening: &Happening) {
         Happening::Duplicate(subject, state) => line!(info, subject, "duplicate", state = state),
         Happening::Done(subject, took) => line!(info, subject, "done", seconds = took.as_secs_f64()),
         Happening::Retried(subject, failure, wait) => {
-            line!(warn, subject, "retry", failure = tracing::field::display(failure), wait_seconds = wait.as_secs_f64());
+            line!(
+                warn,
+                subject,
+                "retry",
+                failure = tracing::field::display(failure),
+                wait_seconds = wait.as_secs_f64()
+            );
         }
         Happening::Deferred(subject, failure, wait) => {
-            line!(info, subject, "deferred", failure = tracing::field::display(failure), wait_seconds = wait.as_secs_f64());
+            line!(
+                info,
+                subject,
+                "deferred",
+                failure = tracing::field::display(failure),
+                wait_seconds = wait.as_secs_f64()
+            );
         }
         Happening::Parked(subject, failure, wait) => {
-            line!(info, subject, "parked", failure = tracing::field::display(failure), wait_seconds = wait.as_secs_f64());
+            line!(
+                info,
+                subject,
+                "parked",
+                failure = tracing::field::display(failure),
+                wait_seconds = wait.as_secs_f64()
+            );
         }
-        Happening::Buried(subject, failure) => line!(error, subject, "buried", failure = tracing::field::display(failure)),
+        Happening::Buried(subject, failure) => {
+            line!(error, subject, "buried", failure = tracing::field::display(failure))
+        }
         Happening::HandedBack(subject) => line!(info, subject, "handed back"),
         Happening::Lost(subject) => line!(warn, subject, "claim lost"),
         Happening::Woken(key) => tracing::info!(event_key = %key, "woken"),

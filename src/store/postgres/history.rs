@@ -7,11 +7,11 @@ use crate::{
     domain::{ids::EventKey, money::Money},
     store::{
         contract::{EventHistory, StoreError},
-        report::{AuditRow, CallRow},
         postgres::{
             db::{Step, clean, time},
             reports,
         },
+        report::{AuditRow, CallRow},
     },
 };
 

@@ -188,7 +188,8 @@ async fn insert_events(
     sorted: &[(String, &ClaimRequest)],
     new: &HashSet<String>,
 ) -> Step<()> {
-    let mut fresh: Vec<&(String, &ClaimRequest)> = sorted.iter().filter(|(key, _)| new.contains(key)).collect();
+    let mut fresh: Vec<&(String, &ClaimRequest)> =
+        sorted.iter().filter(|(key, _)| new.contains(key)).collect();
     fresh.dedup_by(|a, b| a.0 == b.0);
     if fresh.is_empty() {
         return Ok(());
@@ -322,12 +323,16 @@ async fn take_over(
 }
 
 async fn stored_events(tx: &mut PgConnection, keys: &[&str]) -> Step<HashMap<String, Event>> {
-    let rows = sqlx::query("SELECT key, body::text FROM events WHERE key = ANY($1)").bind(keys).fetch_all(tx).await?;
+    let rows = sqlx::query("SELECT key, body::text FROM events WHERE key = ANY($1)")
+        .bind(keys)
+        .fetch_all(tx)
+        .await?;
     let mut events = HashMap::with_capacity(rows.len());
     for row in rows {
         let key: String = row.try_get(0)?;
-        let event = serde_json::from_str(row.try_get(1)?)
-            .map_err(|error| StoreError::Refused(format!("the stored event {key} cannot be read: {error}")))?;
+        let event = serde_json::from_str(row.try_get(1)?).map_err(|error| {
+            StoreError::Refused(format!("the stored event {key} cannot be read: {error}"))
+        })?;
         events.insert(key, event);
     }
     Ok(events)

@@ -46,8 +46,9 @@ struct Head {
 impl Head {
     fn read(row: &PgRow) -> Step<Self> {
         let id: String = row.try_get("id")?;
-        let command = serde_json::from_str(row.try_get("body")?)
-            .map_err(|error| StoreError::Refused(format!("the stored command {id} cannot be read: {error}")))?;
+        let command = serde_json::from_str(row.try_get("body")?).map_err(|error| {
+            StoreError::Refused(format!("the stored command {id} cannot be read: {error}"))
+        })?;
         let event_key: Option<String> = row.try_get("event_key")?;
         let tries: i32 = row.try_get("tries")?;
         let id = CommandId(id);

@@ -50,11 +50,7 @@ const COUNTS: &str = "
     SELECT 'tenants', count(*) FROM tenants";
 
 pub(super) async fn outbox(pool: &PgPool, state: Option<CommandState>, limit: i64) -> Step<Vec<CommandRow>> {
-    let rows = sqlx::query(OUTBOX)
-        .bind(state.map(CommandState::name))
-        .bind(limit)
-        .fetch_all(pool)
-        .await?;
+    let rows = sqlx::query(OUTBOX).bind(state.map(CommandState::name)).bind(limit).fetch_all(pool).await?;
     rows.iter().map(command).collect()
 }
 

@@ -28,7 +28,8 @@ pub(super) async fn settle(tx: &mut PgConnection, group: &[Settled]) -> Step<Vec
     let mut first = HashSet::new();
     let firsts: Vec<bool> =
         group.iter().map(|member| first.insert((&member.held.key, member.held.ticket))).collect();
-    let asked: Vec<&Settled> = group.iter().zip(&firsts).filter(|(_, first)| **first).map(|(s, _)| s).collect();
+    let asked: Vec<&Settled> =
+        group.iter().zip(&firsts).filter(|(_, first)| **first).map(|(s, _)| s).collect();
     let owners = change_inbox(tx, &asked).await?;
     let owner = |held: &Held| owners.get(&(clean(held.key.as_str()), held.ticket.0));
     let committed: Vec<(&Settled, &Owner)> =
@@ -187,10 +188,7 @@ struct Body {
     correlation: String,
 }
 
-async fn bodies(
-    tx: &mut PgConnection,
-    buried: &[(&Held, &Failure, &Owner)],
-) -> Step<HashMap<String, Body>> {
+async fn bodies(tx: &mut PgConnection, buried: &[(&Held, &Failure, &Owner)]) -> Step<HashMap<String, Body>> {
     let rows = sqlx::query(
         "SELECT key, body::text, coalesce(body ->> 'correlation_id', key) FROM events WHERE key = ANY($1)",
     )

@@ -125,7 +125,11 @@ pub(super) async fn a_replayed_event_starts_afresh(h: &Harness) {
     assert_eq!(settle_one(h, &work.held, planned(vec![message("l", "1")])).await, Fence::Committed);
     let past = h.store.event_history(&key("a")).await.unwrap().unwrap();
     let effects: Vec<_> = past.commands.iter().map(|command| command.id.as_str()).collect();
-    assert_eq!(effects, [&format!("copy:{}@0:1", key("a")), &format!("{}@1#0", key("a"))], "the copy is one, too");
+    assert_eq!(
+        effects,
+        [&format!("copy:{}@0:1", key("a")), &format!("{}@1#0", key("a"))],
+        "the copy is one, too"
+    );
     assert!(past.audit.iter().any(|row| row.action == "replay" && row.actor == "anna"), "{:?}", past.audit);
     assert_eq!(h.store.table_counts().await.unwrap()["replays"], 1);
 }
