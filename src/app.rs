@@ -19,6 +19,7 @@ use crate::{
     store::{
         contract::{SchemaState, Store},
         group::GroupCommit,
+        postgres::PostgresStore,
         sqlite::SqliteStore,
     },
     worker::{
@@ -43,7 +44,7 @@ pub async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
         return Ok(Arc::new(SqliteStore::open(path, settings.store.connections).await?));
     }
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        bail!("PG");
+        return Ok(Arc::new(PostgresStore::connect(url, settings.store.connections).await?));
     }
     bail!("store.url must begin with `sqlite:` or `postgres://`")
 }

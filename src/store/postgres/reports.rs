@@ -1,0 +1,120 @@
+//! What people and dashboards read.
+
+use sqlx::{PgPool, Row as _, postgres::PgRow};
+
+use crate::{
+    domain::{command::CommandState, money::Money},
+    store::{
+        contract::{CommandRow, Gauges, TableCounts, UsageFilter, UsageRow},
+        postgres::db::{Step, calendar, clean, time},
+    },
+};
+
+const OUTBOX: &str = "
+    SELECT id, event_key, tenant, kind, lane, state, tries, vendor_id, detail, created_at, updated_at
+    FROM outbox WHERE $1::text IS NULL OR state = $1 ORDER BY seq DESC LIMIT $2";
+
+const USAGE: &str = "
+    SELECT tenant, COALESCE(served_model, requested_model) AS model,
+           to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day,
+           count(*) AS calls, count(*) FILTER (WHERE status = 'ambiguous') AS ambiguous,
+           count(*) FILTER (WHERE cost IS NULL) AS unpriced,
+           sum(uncached_input + cache_read + cache_write)::bigint AS input, sum(cache_read)::bigint AS cached,
+           sum(output)::bigint AS output, coalesce(sum(cost), 0)::bigint AS cost
+    FROM llm_ledger
+    WHERE ($1::text IS NULL OR tenant = $1) AND ($2::timestamptz IS NULL OR at >= $2)
+      AND ($3::timestamptz IS NULL OR at < $3)
+    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
+
+const GAUGES: &str = "
+    SELECT (SELECT count(*) FROM parked) AS parked,
+           (SELECT count(*) FROM outbox WHERE state = 'planned') AS planned,
+           (SELECT count(*) FROM outbox WHERE state = 'unknown') AS unknown";
+
+const COUNTS: &str = "
+    SELECT 'audit_log', count(*) FROM audit_log UNION ALL
+    SELECT 'contact_properties', count(*) FROM contact_properties UNION ALL
+    SELECT 'contacts', count(*) FROM contacts UNION ALL
+    SELECT 'conversations', count(*) FROM conversations UNION ALL
+    SELECT 'dead_letters', count(*) FROM dead_letters UNION ALL
+    SELECT 'deliveries', count(*) FROM deliveries UNION ALL
+    SELECT 'events', count(*) FROM events UNION ALL
+    SELECT 'inbox', count(*) FROM inbox UNION ALL
+    SELECT 'llm_journal', count(*) FROM llm_journal UNION ALL
+    SELECT 'llm_ledger', count(*) FROM llm_ledger UNION ALL
+    SELECT 'messages', count(*) FROM messages UNION ALL
+    SELECT 'outbox', count(*) FROM outbox UNION ALL
+    SELECT 'parked', count(*) FROM parked UNION ALL
+    SELECT 'replays', count(*) FROM replays UNION ALL
+    SELECT 'results', count(*) FROM results UNION ALL
+    SELECT 'tenants', count(*) FROM tenants";
+
+pub(super) async fn outbox(pool: &PgPool, state: Option<CommandState>, limit: i64) -> Step<Vec<CommandRow>> {
+    let rows = sqlx::query(OUTBOX).bind(state.map(CommandState::name)).bind(limit).fetch_all(pool).await?;
+    rows.iter().map(command).collect()
+}
+
+/// A row of the outbox.
+pub(super) fn command(row: &PgRow) -> Step<CommandRow> {
+    Ok(CommandRow {
+        id: row.try_get("id")?,
+        event_key: row.try_get("event_key")?,
+        tenant: row.try_get("tenant")?,
+        kind: row.try_get("kind")?,
+        lane: row.try_get("lane")?,
+        state: row.try_get("state")?,
+        tries: row.try_get("tries")?,
+        vendor_id: row.try_get("vendor_id")?,
+        detail: row.try_get("detail")?,
+        created_at: time(row, "created_at")?,
+        updated_at: time(row, "updated_at")?,
+    })
+}
+
+pub(super) async fn usage(pool: &PgPool, filter: &UsageFilter) -> Step<Vec<UsageRow>> {
+    let rows = sqlx::query(USAGE)
+        .bind(filter.tenant.as_deref().map(clean))
+        .bind(filter.from.map(calendar))
+        .bind(filter.until.map(calendar))
+        .fetch_all(pool)
+        .await?;
+    rows.iter().map(usage_row).collect()
+}
+
+fn usage_row(row: &PgRow) -> Step<UsageRow> {
+    Ok(UsageRow {
+        tenant: row.try_get("tenant")?,
+        model: row.try_get("model")?,
+        day: row.try_get("day")?,
+        calls: row.try_get("calls")?,
+        ambiguous: row.try_get("ambiguous")?,
+        unpriced: row.try_get("unpriced")?,
+        input: row.try_get("input")?,
+        cached: row.try_get("cached")?,
+        output: row.try_get("output")?,
+        cost: Money(row.try_get("cost")?),
+    })
+}
+
+pub(super) async fn gauges(pool: &PgPool) -> Step<Gauges> {
+    let row = sqlx::query(GAUGES).fetch_one(pool).await?;
+    let letters =
+        sqlx::query("SELECT reason, count(*) FROM dead_letters WHERE state = 'open' GROUP BY reason")
+            .fetch_all(pool)
+            .await?;
+    Ok(Gauges {
+        parked: row.try_get("parked")?,
+        planned: row.try_get("planned")?,
+        unknown: row.try_get("unknown")?,
+        dead_letters: letters.iter().map(count).collect::<Step<_>>()?,
+    })
+}
+
+pub(super) async fn table_counts(pool: &PgPool) -> Step<TableCounts> {
+    let rows = sqlx::query(COUNTS).fetch_all(pool).await?;
+    rows.iter().map(count).collect()
+}
+
+fn count(row: &PgRow) -> Step<(String, i64)> {
+    Ok((row.try_get(0)?, row.try_get(1)?))
+}
