@@ -20,7 +20,7 @@ use futures_util::future::join_all;
 use longshore::{
     app::{App, open_store},
     clock::{Clock as _, SystemClock},
-    config::{Settings, load},
+    config::{Settings, from_toml},
     domain::{delivery::Attribute, ids::SourceName, timestamp::Timestamp},
     queue::{
         contract::{BATCH, OutgoingMessage, Queue as _},
@@ -179,7 +179,7 @@ id = "bench"
 secret = "{key}"
 "#
     );
-    load::from_toml(&text, &[]).unwrap().into_settings().unwrap()
+    from_toml(&text, &[]).unwrap().into_settings().unwrap()
 }
 
 /// What the disk can do: one block written and flushed, over and over, in the same folder.
