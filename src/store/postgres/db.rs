@@ -32,11 +32,13 @@ const SETTINGS: [(&str, &str); 4] = [
 
 /// Opens the pool; one connection is made at once.
 pub(super) async fn connect(url: &str, connections: u32) -> Result<PgPool> {
-    let options = PgConnectOptions::from_str(url)
+    let mut options = PgConnectOptions::from_str(url)
         .map_err(|_| StoreError::Refused("the database URL cannot be read".to_owned()))?
-        .application_name("longshore")
         .options(SETTINGS)
         .disable_statement_logging();
+    if options.get_application_name().is_none() {
+        options = options.application_name("longshore");
+    }
     PgPoolOptions::new()
         .max_connections(connections.max(1))
         .acquire_timeout(ACQUIRE)

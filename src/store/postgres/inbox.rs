@@ -80,14 +80,19 @@ pub(super) async fn claim_wakes(
     let mut events = stored_events(tx, &keys).await?;
     let mut answers = Vec::with_capacity(wakes.len());
     for (key, wake) in asked.iter().zip(wakes) {
-        answers.push(match (rows.get(key).and_then(|row| row.woken(wake.revision)), taken.remove(key)) {
-            (None, Some(work)) => {
-                let event = events.remove(key).ok_or_else(|| missing(key))?;
-                WakeClaim::Mine(Box::new(event), work)
-            }
-            (Some(answer), _) => answer,
-            (None, None) if rows.contains_key(key) => WakeClaim::Busy(lease),
-            (None, None) => WakeClaim::Nothing,
+        let Some(standing) = rows.get(key) else {
+            answers.push(WakeClaim::Nothing);
+            continue;
+        };
+        answers.push(match standing.woken(wake.revision) {
+            Some(answer) => answer,
+            None => match taken.remove(key) {
+                Some(work) => {
+                    WakeClaim::Mine(Box::new(events.remove(key).ok_or_else(|| missing(key))?), work)
+                }
+                // The same wake twice: the first has it.
+                None => WakeClaim::Busy(lease),
+            },
         });
     }
     Ok(answers)

@@ -56,7 +56,7 @@ fn entry(row: &PgRow) -> Step<JournalEntry> {
 /// Makes calls durable as `sent`, all or none.
 pub(super) async fn begin(tx: &mut PgConnection, calls: &[CallStart]) -> Step<()> {
     let mut calls: Vec<&CallStart> = calls.iter().collect();
-    calls.sort_by(|a, b| name(&a.step, a.attempt).cmp(&name(&b.step, b.attempt)));
+    calls.sort_by_cached_key(|call| name(&call.step, call.attempt));
     let made = sqlx::query(
         "INSERT INTO llm_journal (event_key, step, input_hash, attempt, revision, tenant, state, provider,
             model, worst_cost, sent_at, timeout_us)

@@ -9,7 +9,10 @@ use longshore::{
     },
     store::{contract::Store, postgres::PostgresStore, sqlite::SqliteStore},
 };
-use sqlx::{AssertSqlSafe, PgPool, Row as _, SqlitePool, postgres::PgPoolOptions};
+use sqlx::{
+    AssertSqlSafe, PgPool, Row as _, SqlitePool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 
 /// Where `make test` tells the URL of its throwaway cluster.
 const POSTGRES: &str = "LONGSHORE_TEST_POSTGRES";
@@ -60,11 +63,13 @@ impl Namespace {
         sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA {name}"))).execute(&pool).await.unwrap();
         pool.close().await;
         let mark = if base.contains('?') { '&' } else { '?' };
-        Self { url: format!("{base}{mark}options[search_path]={name}"), name }
+        Self { url: format!("{base}{mark}application_name={name}&options[search_path]={name}"), name }
     }
 
     pub(super) async fn pool(&self) -> PgPool {
-        PgPoolOptions::new().max_connections(2).connect(&self.url).await.unwrap()
+        let options: PgConnectOptions = self.url.parse().unwrap();
+        let options = options.application_name("another way in");
+        PgPoolOptions::new().max_connections(2).connect_with(options).await.unwrap()
     }
 
     pub(super) async fn drop(&self, pool: &PgPool) {
@@ -139,6 +144,25 @@ impl Harness {
             Raw::Sqlite(pool, _) => drop(sqlx::query(AssertSqlSafe(text)).execute(pool).await.unwrap()),
             Raw::Postgres(pool, _) => drop(sqlx::query(AssertSqlSafe(text)).execute(pool).await.unwrap()),
         }
+    }
+
+    /// Ends every connection of the store from the server's side.
+    pub(super) async fn break_connections(&self) {
+        let Raw::Postgres(pool, namespace) = &self.raw else { panic!("only a server can do that") };
+        let ended: Vec<bool> = sqlx::query_scalar(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = $1",
+        )
+        .bind(&namespace.name)
+        .fetch_all(pool)
+        .await
+        .unwrap();
+        assert!(!ended.is_empty());
+    }
+
+    /// The second way into a server.
+    pub(super) fn raw_pool(&self) -> PgPool {
+        let Raw::Postgres(pool, _) = &self.raw else { panic!("only a server can do that") };
+        pool.clone()
     }
 
     /// One text of one row; `None` when there is no row or it is null. `?` stands for the argument.

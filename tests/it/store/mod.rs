@@ -11,6 +11,7 @@ mod parking;
 mod races;
 mod records;
 mod schema;
+mod server;
 mod settlements;
 
 /// Makes `sqlite::NAME` and `postgres::NAME` of every test.

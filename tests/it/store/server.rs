@@ -1,0 +1,119 @@
+//! What only a server can do: break connections, ask to try again, keep us waiting for a lock.
+
+use std::time::Duration;
+
+use longshore::{
+    domain::outcome::Fence,
+    store::{contract::StoreError, postgres::PostgresStore},
+};
+
+use super::{fixtures::*, harness::Harness};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_broke_while_idle_are_replaced() {
+    let h = Harness::postgres().await;
+    let held = claimed(&h, "a").await.held;
+    let all = (0..8).map(|_| h.store.ping());
+    futures_util::future::join_all(all).await.into_iter().for_each(|answer| answer.unwrap());
+    h.break_connections().await;
+    assert_eq!(settle_one(&h, &held, done(vec![])).await, Fence::Committed);
+    h.break_connections().await;
+    h.store.ping().await.unwrap();
+    h.finish().await;
+}
+
+/// Fails every COMMIT that changed the inbox in the way given, for the first `times` times.
+async fn fail_commits(h: &Harness, times: u32, action: &str) {
+    h.execute("CREATE SEQUENCE commits").await;
+    h.execute(&format!(
+        "CREATE FUNCTION fail_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+            IF nextval('commits') <= {times} THEN {action}; END IF;
+            RETURN NULL;
+         END $$"
+    ))
+    .await;
+    h.execute(
+        "CREATE CONSTRAINT TRIGGER fail AFTER UPDATE ON inbox DEFERRABLE INITIALLY DEFERRED
+         FOR EACH ROW EXECUTE FUNCTION fail_commit()",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_lost_at_commit_is_an_unknown_commit() {
+    let h = Harness::postgres().await;
+    let held = claimed(&h, "a").await.held;
+    fail_commits(&h, 1, "PERFORM pg_terminate_backend(pg_backend_pid())").await;
+    let group = [longshore::domain::outcome::Settled { held: held.clone(), verdict: done(vec![]) }];
+    let answer = h.store.settle(&group).await;
+    assert!(matches!(answer, Err(StoreError::CommitUnknown(_))), "{answer:?}");
+    assert!(!h.store.settled_by(&held).await.unwrap(), "here it did not happen");
+    assert_eq!(h.store.settle(&group).await.unwrap(), [Fence::Committed]);
+    assert!(h.store.settled_by(&held).await.unwrap());
+    h.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conflicts_are_tried_again_inside_and_told_in_the_end() {
+    for code in ["40001", "40P01"] {
+        let h = Harness::postgres().await;
+        let held = claimed(&h, "a").await.held;
+        let raise = format!("RAISE EXCEPTION 'again' USING ERRCODE = '{code}'");
+        fail_commits(&h, 3, &raise).await;
+        let writes = vec![result(serde_json::json!(1)), inbound("wamid.1", "x")];
+        assert_eq!(settle_one(&h, &held, done(writes)).await, Fence::Committed);
+        let counts = h.store.table_counts().await.unwrap();
+        assert_eq!((counts["results"], counts["messages"], counts["audit_log"]), (1, 1, 1));
+        h.finish().await;
+    }
+    let h = Harness::postgres().await;
+    let held = claimed(&h, "a").await.held;
+    fail_commits(&h, 1000, "RAISE EXCEPTION 'again' USING ERRCODE = '40001'").await;
+    let group = [longshore::domain::outcome::Settled { held, verdict: done(vec![]) }];
+    let answer = h.store.settle(&group).await;
+    assert!(matches!(answer, Err(StoreError::Conflict(_))), "{answer:?}");
+    assert_eq!(h.store.table_counts().await.unwrap()["audit_log"], 0);
+    h.finish().await;
+}
+
+/// The holder's commit waits for a lock that the one who takes over holds: when it gets the row, the row is
+/// another's, and neither the fence nor anything behind it may be judged by the older version.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_waited_for_the_heir_is_lost() {
+    let h = Harness::postgres().await;
+    let held = claimed(&h, "a").await.held;
+    let pool = h.raw_pool();
+    let mut heir = pool.begin().await.unwrap();
+    sqlx::query("UPDATE inbox SET ticket = ticket + 1").execute(&mut *heir).await.unwrap();
+    let store = h.store.clone();
+    let group = [longshore::domain::outcome::Settled {
+        held: held.clone(),
+        verdict: done(vec![result(serde_json::json!(1))]),
+    }];
+    let late = tokio::spawn(async move { store.settle(&group).await.unwrap() });
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let waiting =
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() == 0 {
+        assert!(tokio::time::Instant::now() < deadline, "nobody waits");
+        tokio::task::yield_now().await;
+    }
+    heir.commit().await.unwrap();
+    assert_eq!(late.await.unwrap(), [Fence::Lost]);
+    assert_eq!(h.store.extend(&[held], LEASE).await.unwrap(), [Fence::Lost]);
+    let counts = h.store.table_counts().await.unwrap();
+    assert_eq!((counts["results"], counts["audit_log"]), (0, 0));
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unavailable_and_the_password_stays_secret() {
+    // A port that was free a moment ago, and that nobody listens on.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for url in [format!("postgres://u:hush@127.0.0.1:{port}/x"), "postgres://u:hush@[bad".to_owned()] {
+        let error = PostgresStore::connect(&url, 1).await.expect_err("nobody is there");
+        assert!(matches!(error, StoreError::Unavailable(_) | StoreError::Refused(_)), "{error:?}");
+        assert!(!format!("{error} {error:?}").contains("hush"));
+    }
+}
