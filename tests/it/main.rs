@@ -1,6 +1,7 @@
 //! Integration tests: one binary, one file per story.
 
 mod config;
+mod handlers;
 mod senders;
 mod sources_decode;
 mod sources_known_answers;
