@@ -8,4 +8,5 @@ mod sources_properties;
 mod sources_read;
 mod sources_trust;
 mod sources_verify;
+mod messaging;
 mod store;
