@@ -8,5 +8,6 @@ mod sources_properties;
 mod sources_read;
 mod sources_trust;
 mod sources_verify;
+mod llm;
 mod messaging;
 mod store;
