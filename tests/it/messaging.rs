@@ -205,6 +205,24 @@ async fn who_cannot_be_reached_got_nothing() {
 }
 
 #[tokio::test]
+async fn a_time_out_while_still_connecting_is_not_sent() {
+    // A full queue of connections that nobody accepts: the next one hangs.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queued = Vec::new();
+    let connect = || tokio::net::TcpStream::connect(address);
+    while let Ok(stream) = tokio::time::timeout(Duration::from_millis(200), connect()).await {
+        queued.push(stream.unwrap());
+    }
+    let (_file, token) = token_file();
+    let whatsapp = whatsapp(&format!("http://{address}/v23.0"), Some(token), Duration::from_millis(300));
+    let sent = whatsapp.send(&CommandId::from("k@0#0"), &message("14155550101")).await;
+    assert_eq!(code_of(&sent).0, "not_sent", "{sent:?}");
+}
+
+#[tokio::test]
 async fn without_a_token_nothing_is_sent_and_a_new_one_counts_at_once() {
     let bench = Bench::start().await;
     let none = whatsapp(&bench.outside.whatsapp_base_url(), None, Duration::from_secs(5));
