@@ -10,4 +10,6 @@ mod sources_read;
 mod sources_trust;
 mod sources_verify;
 mod queue;
+mod llm;
+mod messaging;
 mod store;
