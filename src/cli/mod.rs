@@ -1,10 +1,8 @@
-//! The command line.
-
-pub mod dev;
 //! The command line: one file per family.
 
 mod config;
 mod context;
+pub mod dev;
 mod dlq;
 mod enqueue;
 mod event;
