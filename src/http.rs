@@ -1,12 +1,24 @@
 //! The only outbound HTTP client: one pool, one set of time-outs, one answer to the question that matters
 //! for anything that must not happen twice: was the request written?
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
+
+use crate::crash_point;
 
 /// How others see us in their logs.
 const USER_AGENT: &str = concat!("longshore/", env!("CARGO_PKG_VERSION"));
@@ -99,23 +111,36 @@ impl Http {
         Ok(Self { client })
     }
 
+    /// Asks for one page.
+    ///
+    /// # Errors
+    /// As [`post`](Self::post).
+    pub async fn get(&self, url: &str, timeout: Duration) -> Result<Answer, SendError> {
+        let response =
+            self.client.get(url).timeout(timeout).send().await.map_err(|error| classify(&error))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Answer { status, headers, body: read(response).await? })
+    }
+
     /// Sends one request and reads its answer. Cancelling it leaves the request's fate unknown.
     ///
     /// # Errors
     /// [`SendError::NotSent`] when it certainly was not written, [`SendError::Unknown`] otherwise. Any
     /// status is an answer, not an error.
     pub async fn post(&self, post: Post<'_>) -> Result<Answer, SendError> {
+        let (body, taken) = Watched::new(post.json, post.written);
         let mut request = self
             .client
             .post(post.url)
             .timeout(post.timeout)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .headers(extra(post.headers))
-            .body(body(post.json, post.written));
+            .body(reqwest::Body::wrap(body));
         if let Some(bearer) = post.bearer {
             request = request.bearer_auth(bearer.expose_secret());
         }
-        let response = request.send().await.map_err(|error| classify(&error))?;
+        let response =
+            request.send().await.map_err(|error| classify(&error, taken.load(Ordering::SeqCst)))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Answer { status, headers, body: read(response).await? })
     }
@@ -140,10 +165,10 @@ async fn read(mut response: reqwest::Response) -> Result<Bytes, SendError> {
     Ok(whole.freeze())
 }
 
-/// Connection errors come before the first byte of the request, and so do errors in building it. Everything
-/// else, above all a time-out that is not the connection's, may have come after.
-fn classify(error: &reqwest::Error) -> SendError {
-    if error.is_connect() || error.is_builder() {
+/// What went wrong before the body was taken cannot have done anything over there: name, connection, TLS, a
+/// time-out while still connecting. Everything else may have come after.
+fn classify(error: &reqwest::Error, taken: bool) -> SendError {
+    if error.is_connect() || error.is_builder() || !taken {
         SendError::NotSent(words(error))
     } else {
         SendError::Unknown(words(error))
@@ -169,67 +194,50 @@ fn words(error: &reqwest::Error) -> String {
     text
 }
 
-#[cfg(not(feature = "crash-points"))]
-fn body(json: Vec<u8>, _written: &'static str) -> reqwest::Body {
-    json.into()
+/// A body that knows whether it was taken. The connection's task takes its one frame, and in the same turn
+/// writes it to the socket: as long as nobody took it, the other side cannot have acted on it.
+///
+/// The crash point is reached from a task spawned while the frame is taken, which runs after that turn. So it
+/// lies after the write and, by microseconds on loopback, before or beside the answer: as near as a client
+/// that does not own the socket can come.
+struct Watched {
+    data: Option<Bytes>,
+    taken: Arc<AtomicBool>,
+    written: &'static str,
 }
 
-#[cfg(feature = "crash-points")]
-fn body(json: Vec<u8>, written: &'static str) -> reqwest::Body {
-    reqwest::Body::wrap(watched::Watched::new(json.into(), written))
+impl Watched {
+    fn new(json: Vec<u8>, written: &'static str) -> (Self, Arc<AtomicBool>) {
+        let taken = Arc::new(AtomicBool::new(false));
+        (Self { data: Some(json.into()), taken: Arc::clone(&taken), written }, taken)
+    }
 }
 
-/// A body that reaches a crash point once it has been handed over. The connection's task takes the one
-/// frame, and in the same turn writes it to the socket; a task spawned while the frame is taken runs after
-/// that turn. So the point lies after the write and, by microseconds on loopback, before or beside the
-/// answer: as near as a client that does not own the socket can come.
-#[cfg(feature = "crash-points")]
-mod watched {
-    use std::{
-        convert::Infallible,
-        pin::Pin,
-        task::{Context, Poll},
-    };
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = Infallible;
 
-    use bytes::Bytes;
-    use http_body::{Body, Frame, SizeHint};
-
-    use crate::crash_point;
-
-    pub(super) struct Watched {
-        data: Option<Bytes>,
-        written: &'static str,
-    }
-
-    impl Watched {
-        pub(super) fn new(data: Bytes, written: &'static str) -> Self {
-            Self { data: Some(data), written }
-        }
-    }
-
-    impl Body for Watched {
-        type Data = Bytes;
-        type Error = Infallible;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-            let Some(data) = self.data.take() else { return Poll::Ready(None) };
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(data) = self.data.take() else { return Poll::Ready(None) };
+        self.taken.store(true, Ordering::SeqCst);
+        if cfg!(feature = "crash-points") {
             let written = self.written;
             tokio::spawn(async move {
                 tokio::task::yield_now().await;
                 crash_point::reach(written);
             });
-            Poll::Ready(Some(Ok(Frame::data(data))))
         }
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
 
-        fn is_end_stream(&self) -> bool {
-            self.data.is_none()
-        }
+    fn is_end_stream(&self) -> bool {
+        self.data.is_none()
+    }
 
-        fn size_hint(&self) -> SizeHint {
-            SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64))
-        }
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64))
     }
 }

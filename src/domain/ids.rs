@@ -99,3 +99,20 @@ pub fn sha256_hex(parts: &[&[u8]]) -> String {
     }
     hex::encode(digest.finalize())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{EventKey, SourceName};
+
+    #[test]
+    fn keys_stay_distinct_when_they_are_cut() {
+        let source = SourceName::from("s");
+        let key = |id: &str| EventKey::new(&source, "a", id);
+        assert_eq!(key("1").as_str(), "s:a:1");
+        let long = "ä".repeat(300);
+        let cut = key(&long);
+        assert!(cut.as_str().len() <= 400 && cut != key(&format!("{long}x")), "{cut}");
+        let (nul, none) = (key("1\0"), key("1"));
+        assert!(!nul.as_str().contains('\0') && nul != none && nul != key("\x001"), "{nul}");
+    }
+}

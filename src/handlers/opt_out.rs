@@ -56,3 +56,23 @@ fn plain(words: &str) -> String {
     let trimmed = words.trim_matches(|c: char| c.is_whitespace() || c.is_ascii_punctuation());
     trimmed.split_whitespace().collect::<Vec<_>>().join(" ").to_uppercase()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{START, STOP, plain};
+
+    #[test]
+    fn only_the_whole_message_counts() {
+        for stop in ["stop", " Stop! ", "STOP\n", "opt  out", "\"arrêt\"", "Unsubscribe."] {
+            assert!(STOP.contains(&plain(stop).as_str()), "{stop}");
+        }
+        for other in ["please stop calling", "end", "cancel", "stopwatch", ""] {
+            assert!(!STOP.contains(&plain(other).as_str()), "{other}");
+        }
+        assert!(START.contains(&plain("start").as_str()));
+        assert!(
+            STOP.iter().chain(START).all(|word| plain(word) == *word),
+            "lists are written as they are compared"
+        );
+    }
+}

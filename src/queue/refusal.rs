@@ -21,6 +21,16 @@ const PASSING: [&str; 7] = [
     "OverLimit",
 ];
 
+/// Refusals of an entry that no repetition mends, whatever its `senderFault` says: LocalStack 4.12.0 says
+/// false for all of them.
+const HOPELESS: [&str; 5] = [
+    "ReceiptHandleIsInvalid",
+    "MessageNotInflight",
+    "InvalidMessageContents",
+    "InvalidParameterValue",
+    "InvalidAttributeValue",
+];
+
 /// The code without its namespace.
 fn short(code: &str) -> &str {
     code.strip_prefix("AWS.SimpleQueueService.").unwrap_or(code)
@@ -49,11 +59,9 @@ where
 /// What a failed entry of a batch means.
 pub(crate) fn of_entry(entry: &BatchResultErrorEntry) -> EntryResult {
     let text = format!("{}: {}", entry.code(), entry.message().unwrap_or("no text"));
-    if entry.sender_fault() && !passes(entry.code()) {
-        EntryResult::Gone(text)
-    } else {
-        EntryResult::Again(text)
-    }
+    let is_hopeless =
+        HOPELESS.contains(&short(entry.code())) || (entry.sender_fault() && !passes(entry.code()));
+    if is_hopeless { EntryResult::Gone(text) } else { EntryResult::Again(text) }
 }
 
 #[cfg(test)]
@@ -69,6 +77,7 @@ mod tests {
     fn entries_at_fault_are_given_up_and_others_tried_again() {
         assert!(matches!(entry("ReceiptHandleIsInvalid", true), EntryResult::Gone(_)));
         assert!(matches!(entry("AWS.SimpleQueueService.MessageNotInflight", true), EntryResult::Gone(_)));
+        assert!(matches!(entry("ReceiptHandleIsInvalid", false), EntryResult::Gone(_)));
         assert!(matches!(entry("InternalError", false), EntryResult::Again(_)));
         assert!(matches!(entry("RequestThrottled", true), EntryResult::Again(_)));
     }

@@ -9,6 +9,7 @@ mod lease;
 mod outbox;
 pub mod parts;
 mod pipeline;
+mod pressure;
 mod receiver;
 pub mod run;
 mod scheduler;

@@ -25,7 +25,9 @@ use crate::{
         contract::{Result, Store},
         group::GroupCommit,
     },
-    worker::{lanes::Lanes, lease::Leases, settlement::Settler, slots::Slots, trail::Trail},
+    worker::{
+        lanes::Lanes, lease::Leases, pressure::Pressure, settlement::Settler, slots::Slots, trail::Trail,
+    },
 };
 
 /// What the composition root hands over.
@@ -66,6 +68,7 @@ pub(super) struct Context {
     pub(super) slots: Slots,
     pub(super) lanes: Lanes,
     pub(super) leases: Leases,
+    pub(super) pressure: Pressure,
     pub(super) settler: Settler,
     /// `maxReceiveCount` of the queue, where it has a redrive policy.
     pub(super) max_receive_count: Option<u32>,

@@ -25,6 +25,7 @@ use crate::{
     },
     store::contract::{Claim, ClaimRequest, Replayed, Wake, WakeClaim},
     worker::{
+        lanes::Place,
         lease::Lease,
         parts::Context,
         slots::InHand,
@@ -76,6 +77,7 @@ struct Claimed {
     event: Event,
     claim: Claim,
     slot: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 }
 
 enum Unproved {
@@ -133,7 +135,8 @@ async fn claim(
         return Ok(Vec::new());
     }
     in_hand.grow(events.len());
-    let mut slots: Vec<_> = events.iter().map(|_| context.slots.try_run()).collect();
+    let places: Vec<_> = events.iter().map(|event| place(context, event)).collect();
+    let slots: Vec<_> = events.iter().map(|_| context.slots.try_run()).collect();
     let requests = events.iter().zip(&slots).map(|(event, slot)| ClaimRequest {
         event: event.clone(),
         seal: Some(seal.to_owned()),
@@ -142,8 +145,13 @@ async fn claim(
     let claims = context.parts.writer.claim(requests.collect()).await;
     let claims = claims.map_err(|error| not_now(&error.to_string()))?;
     crash_point::reach("claimed");
-    let claimed = events.into_iter().zip(claims).zip(slots.drain(..));
-    Ok(claimed.map(|((event, claim), slot)| Claimed { event, claim, slot }).collect())
+    let claimed = events.into_iter().zip(claims).zip(slots.into_iter().zip(places));
+    Ok(claimed.map(|((event, claim), (slot, place))| Claimed { event, claim, slot, place }).collect())
+}
+
+/// A place in the line of its conversation.
+fn place(context: &Context, event: &Event) -> Option<Place> {
+    event.order_key.as_deref().map(|key| context.lanes.place(key))
 }
 
 async fn claim_wake(context: &Context, wake: &sources::verified::Wake) -> Result<Vec<Claimed>, Settlement> {
@@ -153,7 +161,8 @@ async fn claim_wake(context: &Context, wake: &sources::verified::Wake) -> Result
     crash_point::reach("wake_claimed");
     match claims.map_err(|error| not_now(&error.to_string()))?.pop() {
         Some(WakeClaim::Mine(event, work)) => {
-            Ok(vec![Claimed { event: *event, claim: Claim::Mine(work), slot }])
+            let place = place(context, &event);
+            Ok(vec![Claimed { event: *event, claim: Claim::Mine(work), slot, place }])
         }
         // Somebody works on it: this wake stays away as long as their lease.
         Some(WakeClaim::Busy(wait)) => Err(Settlement::RetryAfter(wait)),
@@ -169,7 +178,8 @@ async fn work(context: &Context, delivery: &Delivery, lease: &Lease, claimed: Ve
         near_last_receive: delivery.receive_count.saturating_add(2) >= last,
     };
     let runs = claimed.into_iter().map(|claimed| async move {
-        work_event(context, lease, around, claimed.claim, &claimed.event, claimed.slot).await
+        let room = (claimed.slot, claimed.place);
+        work_event(context, lease, around, claimed.claim, &claimed.event, room).await
     });
     let mut again: Option<Duration> = None;
     let mut left = false;

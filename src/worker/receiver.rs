@@ -1,7 +1,7 @@
 //! Demand-driven receiving: ask only for what can be worked, wait long when there is nothing, ask several
 //! times at once while there is plenty.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use tokio_util::task::TaskTracker;
 
@@ -31,10 +31,14 @@ pub(super) async fn receive_until_stopped(context: Arc<Context>) {
         }
         // A poll loop that waits for room is not stuck.
         context.parts.vitals.waits_for_room(true);
+        let room = async {
+            tokio::time::sleep(context.pressure.pause()).await;
+            context.slots.room().await
+        };
         let room = tokio::select! {
             biased;
             () = context.stopping.cancelled() => break,
-            room = context.slots.room() => room,
+            room = room => room,
         };
         context.parts.vitals.waits_for_room(false);
         under_way += 1;
@@ -60,7 +64,7 @@ async fn receive(context: &Arc<Context>, most: usize) -> usize {
             crash_point::reach("received");
             vitals.poll_succeeded(context.parts.clock.now());
             let count = deliveries.len();
-            hand_out(context, deliveries);
+            hand_out(context, deliveries).await;
             count
         }
         Err(error) => {
@@ -71,7 +75,7 @@ async fn receive(context: &Arc<Context>, most: usize) -> usize {
     }
 }
 
-fn hand_out(context: &Arc<Context>, deliveries: Vec<Delivery>) {
+async fn hand_out(context: &Arc<Context>, deliveries: Vec<Delivery>) {
     if deliveries.is_empty() {
         return;
     }
@@ -86,14 +90,16 @@ fn hand_out(context: &Arc<Context>, deliveries: Vec<Delivery>) {
         }
         let in_hand = context.slots.take(delivery.size());
         let lease = context.leases.hold(delivery.receipt.clone(), context.visibility());
-        let context = Arc::clone(context);
-        let deliveries = context.deliveries.clone();
-        deliveries.spawn(async move { deliver(&context, &delivery, lease, in_hand).await });
+        let mut delivered = Box::pin(deliver(Arc::clone(context), delivery, lease, in_hand));
+        // The first poll goes as far as the claim: places in the lanes are taken in the order received.
+        if poll_fn(|cx| Poll::Ready(delivered.as_mut().poll(cx))).await.is_pending() {
+            context.deliveries.spawn(delivered);
+        }
     }
 }
 
-async fn deliver(context: &Context, delivery: &Delivery, lease: Lease, mut in_hand: InHand) {
-    let settlement = process(context, delivery, &lease, &mut in_hand).await;
+async fn deliver(context: Arc<Context>, delivery: Delivery, lease: Lease, mut in_hand: InHand) {
+    let settlement = process(&context, &delivery, &lease, &mut in_hand).await;
     // The lease ends first: an extension after the settlement would undo it.
     drop(lease);
     match settlement {

@@ -22,6 +22,7 @@ use crate::{
     worker::{
         admit::admit,
         commit::commit,
+        lanes::Place,
         lease::{Covered, Lease},
         parts::Context,
         trail::{Happening, Subject},
@@ -53,20 +54,23 @@ const PANICS: i32 = 2;
 /// Longest visibility timeout that SQS grants.
 const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 3600 - 600);
 
-/// Works one event as its claim allows. `slot` is there when the start was recorded with the claim.
+/// The slot, when the start was recorded with the claim, and the place in the line of its conversation.
+pub(super) type Kept = (Option<OwnedSemaphorePermit>, Option<Place>);
+
+/// Works one event as its claim allows.
 pub(super) async fn work_event(
     context: &Context,
     lease: &Lease,
     around: Surroundings,
     claim: Claim,
     event: &Event,
-    slot: Option<OwnedSemaphorePermit>,
+    room: Kept,
 ) -> EventEnd {
     let known = |state| {
         context.parts.trail.note(Happening::Duplicate(Subject::from(event), state));
     };
     match claim {
-        Claim::Mine(work) => work_claimed(context, lease, around, work, event, slot).await,
+        Claim::Mine(work) => work_claimed(context, lease, around, work, event, room).await,
         Claim::Done => {
             known("done");
             EventEnd::Finished
@@ -96,18 +100,15 @@ async fn work_claimed(
     around: Surroundings,
     work: Work,
     event: &Event,
-    slot: Option<OwnedSemaphorePermit>,
+    room: Kept,
 ) -> EventEnd {
     let covered = lease.cover(work.held.clone());
-    let turn = async {
-        match &event.order_key {
-            Some(key) => Some(context.lanes.turn(key).await),
-            None => None,
-        }
-    };
+    let (slot, mut place) = room;
     let started = async {
-        let turn = turn.await;
-        (turn, start(context, &work, slot).await)
+        if let Some(place) = &mut place {
+            place.turn().await;
+        }
+        start(context, &work, slot).await
     };
     let begun = tokio::select! {
         biased;
@@ -115,8 +116,8 @@ async fn work_claimed(
         () = context.stopping.cancelled() => None,
         begun = started => Some(begun),
     };
-    // The turn and the room are held until the verdict is committed.
-    let Some((_turn, room)) = begun else {
+    // The place and the room are held until the verdict is committed.
+    let Some(room) = begun else {
         return settle(context, &covered, event, Verdict::HandBack, Duration::ZERO).await;
     };
     match room {
@@ -255,8 +256,10 @@ async fn settle(
         // A delivery with several events comes back whole; those that are done are known then.
         Verdict::HandBack => (Happening::HandedBack(subject), EventEnd::Again(Duration::ZERO)),
     };
+    let deferred = matches!(verdict, Verdict::Defer { .. });
     match commit(context, covered, verdict).await {
         Some(Fence::Committed) => {
+            context.pressure.note(deferred);
             context.parts.trail.note(happening);
             end
         }

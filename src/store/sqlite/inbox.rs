@@ -1,7 +1,7 @@
 //! Claims: who may work on which event, for how long.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     time::Duration,
 };
 
@@ -10,6 +10,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::{
     domain::{
+        event::Event,
         ids::{EventKey, Revision, Ticket},
         outcome::{Fence, Held},
     },
@@ -19,6 +20,9 @@ use crate::{
         sqlite::db::{Db, Tx, failed, get, micros, until},
     },
 };
+
+/// Bytes of bodies in one statement; the last one may go beyond.
+const STATEMENT: usize = 1 << 20;
 
 /// New keys; whoever comes second finds the row.
 const INSERT: &str = "
@@ -127,14 +131,31 @@ async fn insert(tx: &mut Tx, requests: &[ClaimRequest], lease: Duration) -> Resu
         .map_err(failed)?;
     let fresh: HashSet<EventKey> = keys.into_iter().map(EventKey).collect();
     let mut open: HashSet<&EventKey> = fresh.iter().collect();
-    let mut events = Vec::with_capacity(fresh.len());
-    for event in requests.iter().map(|request| &request.event).filter(|event| open.remove(&event.key)) {
-        events.push(NewEvent { key: &event.key, received_at: event.received_at.0, body: json(event)? });
+    let mut new = Vec::with_capacity(fresh.len());
+    for request in requests {
+        if open.remove(&request.event.key) {
+            new.push(&request.event);
+        }
     }
-    if !events.is_empty() {
-        sqlx::query(INSERT_EVENTS).bind(json(&events)?).execute(tx.on()).await.map_err(failed)?;
-    }
+    insert_events(tx, &new).await?;
     Ok(fresh)
+}
+
+/// In statements of about [`STATEMENT`] bytes, so that large bodies are not all held as text at once.
+async fn insert_events(tx: &mut Tx, events: &[&Event]) -> Result<()> {
+    let mut rows = Vec::new();
+    let mut bytes = 0;
+    for (n, event) in events.iter().enumerate() {
+        let body = json(event)?;
+        bytes += body.len();
+        rows.push(NewEvent { key: &event.key, received_at: event.received_at.0, body });
+        if bytes >= STATEMENT || n + 1 == events.len() {
+            sqlx::query(INSERT_EVENTS).bind(json(&rows)?).execute(tx.on()).await.map_err(failed)?;
+            rows.clear();
+            bytes = 0;
+        }
+    }
+    Ok(())
 }
 
 /// The rows of these keys.
@@ -254,11 +275,9 @@ fn held_json(held: &[Held]) -> Result<String> {
 
 /// Which of these claims a fenced statement found: its rows are `key`, `ticket`.
 pub(super) fn fences<'a>(rows: &[SqliteRow], held: impl Iterator<Item = &'a Held>) -> Result<Vec<Fence>> {
-    let mut found = BTreeMap::new();
-    for row in rows {
-        found.insert((get::<String, _>(row, 0)?, get::<i64, _>(row, 1)?), ());
-    }
-    let fence = |held: &Held| match found.contains_key(&(held.key.0.clone(), held.ticket.0)) {
+    let found: HashSet<(String, i64)> =
+        rows.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect::<Result<_>>()?;
+    let fence = |held: &Held| match found.contains(&(held.key.0.clone(), held.ticket.0)) {
         true => Fence::Committed,
         false => Fence::Lost,
     };

@@ -16,8 +16,6 @@ mod replay;
 mod reports;
 mod schema;
 mod settle;
-#[cfg(test)]
-mod tests;
 
 use std::{path::Path, time::Duration};
 
@@ -205,5 +203,163 @@ impl Store for SqliteStore {
 
     async fn table_counts(&self) -> Result<TableCounts> {
         reports::table_counts(&self.db).await
+    }
+}
+
+/// Smoke tests of what only this wing has; the contract has a suite of its own.
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::Path, time::Duration};
+
+    use tempfile::TempDir;
+
+    use super::SqliteStore;
+    use crate::{
+        domain::{
+            event::{Channel, DeliveryState, Drill, Event, Fact},
+            ids::{CorrelationId, EventKey, SourceName, TenantId},
+            outcome::{Failure, Fence, Held, Outcome, Settled, Verdict},
+            reason::Reason,
+            record::{ContactWrite, ConversationWrite, MessageWrite, PropertyWrite, StatusWrite, Write},
+            timestamp::Timestamp,
+        },
+        store::contract::{Claim, ClaimRequest, SchemaState, Store as _},
+    };
+
+    const LEASE: Duration = Duration::from_secs(60);
+
+    async fn store() -> (SqliteStore, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("deep/er/store.db");
+        let store = SqliteStore::open(format!("sqlite:{}", file.display()), 2).await.unwrap();
+        store.migrate().await.unwrap();
+        (store, folder)
+    }
+
+    fn request(id: &str) -> ClaimRequest {
+        let source = SourceName::from("test");
+        let event = Event {
+            key: EventKey::new(&source, "account", id),
+            source,
+            account: "account".to_owned(),
+            tenant: TenantId::from("tenant"),
+            occurred_at: None,
+            received_at: Timestamp::from_seconds(1_790_000_000),
+            due_at: None,
+            expires_at: None,
+            order_key: None,
+            correlation_id: CorrelationId::from("c"),
+            fact: Fact::Drill(Drill::Work { millis: 0 }),
+        };
+        ClaimRequest { event, seal: None, start: true }
+    }
+
+    async fn held(store: &SqliteStore, id: &str) -> Held {
+        match store.claim(&[request(id)], LEASE).await.unwrap().remove(0) {
+            Claim::Mine(work) => work.held,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn every_write() -> Vec<Write> {
+        let tenant = TenantId::from("tenant");
+        let at = Timestamp::from_seconds(1_790_000_000);
+        vec![
+            Write::Contact(ContactWrite {
+                tenant: tenant.clone(),
+                system: "whatsapp".to_owned(),
+                external_id: "491".to_owned(),
+                properties: vec![PropertyWrite {
+                    name: "name".to_owned(),
+                    value: Some("Ana \"\0\" 😀".to_owned()),
+                    at,
+                    tie: "1".to_owned(),
+                }],
+            }),
+            Write::Conversation(ConversationWrite {
+                id: "c".to_owned(),
+                tenant: tenant.clone(),
+                channel: Channel::Whatsapp,
+                business_id: "b".to_owned(),
+                contact: "491".to_owned(),
+                last_inbound_at: at,
+                reading: None,
+            }),
+            Write::Message(MessageWrite {
+                tenant,
+                channel: Channel::Whatsapp,
+                vendor_id: "wamid.1".to_owned(),
+                conversation: "c".to_owned(),
+                message_type: "text".to_owned(),
+                text: None,
+                raw: serde_json::json!({ "text": "a\0b" }),
+                sent_at: at,
+            }),
+            Write::DeliveryStatus(StatusWrite {
+                channel: Channel::Whatsapp,
+                vendor_id: "wamid.2".to_owned(),
+                state: DeliveryState::Read,
+                at,
+                error_code: None,
+                command_id: None,
+            }),
+        ]
+    }
+
+    #[tokio::test]
+    async fn migrates_once_and_keeps_what_was_committed() {
+        let (store, folder) = store().await;
+        assert_eq!(store.schema().await.unwrap(), SchemaState::Current);
+        assert!(store.migrate().await.unwrap().is_empty());
+        let held = held(&store, "1").await;
+        let verdict = Verdict::Done(Outcome { writes: every_write(), commands: Vec::new() });
+        let group = [Settled { held: held.clone(), verdict }];
+        assert_eq!(store.settle(&group).await.unwrap(), [Fence::Committed]);
+        assert_eq!(store.settle(&group).await.unwrap(), [Fence::Lost]);
+        store.close().await;
+
+        let again = SqliteStore::open(folder.path().join("deep/er/store.db"), 1).await.unwrap();
+        assert!(again.settled_by(&held).await.unwrap());
+        let counts = again.table_counts().await.unwrap();
+        let ones: BTreeMap<_, _> =
+            counts.iter().filter(|(_, rows)| **rows > 0).map(|(t, n)| (&**t, *n)).collect();
+        let expected = ["audit_log", "contact_properties", "contacts", "conversations"]
+            .into_iter()
+            .chain(["deliveries", "events", "inbox", "messages"])
+            .map(|table| (table, 1))
+            .collect();
+        assert_eq!(ones, expected);
+        let name =
+            again.contact_property(&TenantId::from("tenant"), "whatsapp", "491", "name").await.unwrap();
+        assert_eq!(name.as_deref(), Some("Ana \"\u{FFFD}\" 😀"));
+    }
+
+    #[tokio::test]
+    async fn two_processes_migrate_a_new_file_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("store.db").display().to_string();
+        let (one, two) =
+            (SqliteStore::open(&file, 1).await.unwrap(), SqliteStore::open(&file, 1).await.unwrap());
+        assert!(matches!(one.schema().await.unwrap(), SchemaState::Behind(_)));
+        let (first, second) = tokio::join!(one.migrate(), two.migrate());
+        let (first, second) = (first.unwrap(), second.unwrap());
+        assert!(first.is_empty() != second.is_empty(), "{first:?} {second:?}");
+        assert!(Path::new(&file).exists());
+    }
+
+    #[tokio::test]
+    async fn buries_with_the_stored_event_and_the_raw_answer() {
+        let (store, _folder) = store().await;
+        let held = held(&store, "1").await;
+        let failure = Failure { raw: Some("{".to_owned()), ..Failure::new(Reason::InvalidOutput, "broken") };
+        store.settle(&[Settled { held, verdict: Verdict::Bury(failure) }]).await.unwrap();
+        let found = store
+            .dead_letters(&crate::domain::dead_letter::DeadLetterFilter { limit: 10, ..Default::default() })
+            .await
+            .unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&found[0].body).unwrap(), request("1").event);
+        assert_eq!(found[0].extra, Some("{".into()));
+        assert_eq!(store.gauges().await.unwrap().planned, 1);
+        assert!(matches!(store.claim(&[request("1")], LEASE).await.unwrap()[0], Claim::Buried));
     }
 }

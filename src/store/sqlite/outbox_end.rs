@@ -1,5 +1,7 @@
 //! How commands ended: told by who carried them out, or by a person.
 
+use std::borrow::Cow;
+
 use sqlx::sqlite::SqliteRow;
 
 use crate::{
@@ -29,8 +31,7 @@ const END: &str = "
     UPDATE outbox SET state = ?2, lease_until = NULL, updated_at = ?3,
                       vendor_id = COALESCE(?4, vendor_id), detail = ?5, not_before = COALESCE(?6, not_before)
     WHERE id = ?1 AND (state = 'sending' OR state = ?7 OR state = ?8)
-    RETURNING id, event_key, channel, body,
-              (SELECT source FROM inbox WHERE inbox.key = outbox.event_key) AS source";
+    RETURNING id, event_key, channel, body";
 
 /// One end, as columns.
 struct End<'a> {
@@ -80,18 +81,22 @@ impl<'a> End<'a> {
 
 pub(super) async fn settle(db: &Db, ends: &[CommandEnd]) -> Result<()> {
     let mut tx = db.write().await?;
+    let mut sent = Vec::new();
     let mut refused = Vec::new();
     let mut unknown = Vec::new();
     for CommandEnd { id, end } in ends {
         let end = End::new(end);
         let Some(row) = change(&mut tx, id, &end).await? else { continue };
         match end.state {
-            CommandState::Sent => link(&mut tx, &row, end.vendor_id).await?,
-            CommandState::Refused => refused.push(dead_letter(&row, end.detail.as_deref().unwrap_or(""))?),
+            CommandState::Sent => sent.extend(SentMessage::new(&row, end.vendor_id)?),
+            CommandState::Refused => refused.push(dead_letter(&mut tx, &row, end.detail).await?),
             CommandState::Unknown => unknown.push(id.0.clone()),
             CommandState::Planned | CommandState::Sending | CommandState::Dropped => {}
         }
     }
+    let now = tx.now;
+    let delivered: Vec<_> = sent.iter().map(|message| message.delivery(now)).collect();
+    records::deliveries(&mut tx, &delivered).await?;
     settle_told(&mut tx, &unknown).await?;
     dead_letters::insert(&mut tx, &refused).await?;
     tx.commit().await
@@ -113,33 +118,51 @@ async fn change(tx: &mut Tx, id: &CommandId, end: &End<'_>) -> Result<Option<Sql
         .map_err(failed)
 }
 
-/// A sent message gets its delivery row, or its link where a status came first.
-async fn link(tx: &mut Tx, row: &SqliteRow, vendor_id: Option<&str>) -> Result<()> {
-    let channel: Option<String> = get(row, "channel")?;
-    let (Some(channel), Some(vendor_id)) = (channel, vendor_id) else { return Ok(()) };
-    let command_id: String = get(row, "id")?;
-    let delivery = DeliveryRow {
-        channel: &channel,
-        vendor_id: text(vendor_id),
-        state: DeliveryState::Sent.name(),
-        rank: DeliveryState::Sent.rank(),
-        at: tx.now,
-        error_code: None,
-        command_id: Some(command_id.into()),
-    };
-    records::deliveries(tx, &[delivery]).await
+/// A message that the vendor has: its channel, the vendor's id and ours.
+struct SentMessage<'a> {
+    channel: String,
+    vendor_id: &'a str,
+    command_id: String,
+}
+
+impl<'a> SentMessage<'a> {
+    /// `None` for other kinds of commands, and where the vendor gave no id.
+    fn new(row: &SqliteRow, vendor_id: Option<&'a str>) -> Result<Option<Self>> {
+        let channel: Option<String> = get(row, "channel")?;
+        let (Some(channel), Some(vendor_id)) = (channel, vendor_id) else { return Ok(None) };
+        Ok(Some(Self { channel, vendor_id, command_id: get(row, "id")? }))
+    }
+
+    /// Its delivery row, or its link where a status came first.
+    fn delivery(&self, now: i64) -> DeliveryRow<'_> {
+        DeliveryRow {
+            channel: &self.channel,
+            vendor_id: text(self.vendor_id),
+            state: DeliveryState::Sent.name(),
+            rank: DeliveryState::Sent.rank(),
+            at: now,
+            error_code: None,
+            command_id: Some(Cow::Borrowed(&self.command_id)),
+        }
+    }
 }
 
 /// A refused command is a dead letter of its own; its event stays as it is. It has no copy on the DLQ:
 /// there is no message to put back.
-fn dead_letter(row: &SqliteRow, detail: &str) -> Result<NewDeadLetter> {
+async fn dead_letter(tx: &mut Tx, row: &SqliteRow, detail: Option<String>) -> Result<NewDeadLetter> {
+    let event_key: Option<String> = get(row, "event_key")?;
+    let source = sqlx::query_scalar("SELECT source FROM inbox WHERE key = ?1")
+        .bind(event_key.as_deref())
+        .fetch_optional(tx.on())
+        .await
+        .map_err(failed)?;
     Ok(NewDeadLetter {
         id: get(row, "id")?,
         kind: "command",
-        source: get(row, "source")?,
-        event_key: get(row, "event_key")?,
+        source,
+        event_key,
         reason: Reason::VendorRefused.code(),
-        detail: text(detail).into_owned(),
+        detail: detail.unwrap_or_default(),
         body: get(row, "body")?,
         attributes: "{}".to_owned(),
         extra: None,
