@@ -26,4 +26,6 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_due ON outbox (state, not_before);
 CREATE INDEX outbox_lane ON outbox (lane, seq) WHERE state IN ('planned', 'sending');
 CREATE INDEX outbox_sending ON outbox (lane) WHERE state = 'sending';
+-- what may be taken, in order: without it the planner walks all that was ever sent
+CREATE INDEX outbox_planned ON outbox (seq) WHERE state = 'planned';
 CREATE INDEX outbox_event ON outbox (event_key) WHERE event_key IS NOT NULL;

@@ -198,9 +198,15 @@ pub(super) fn left(micros: Option<i64>) -> Duration {
     Duration::from_micros(micros.and_then(|left| u64::try_from(left).ok()).unwrap_or(0))
 }
 
-/// As the driver wants it.
+/// About 3700 BC: older than anything, and within the server's range.
+const EARLIEST: Timestamp = Timestamp(-180_000_000_000_000_000);
+/// The last microsecond of the year 9999.
+const LATEST: Timestamp = Timestamp(253_402_300_799_999_999);
+
+/// As the driver wants it. A sender's time beyond the calendar becomes its first or last: neither may it be
+/// refused, nor turn "never" into "long ago".
 pub(super) fn calendar(at: Timestamp) -> OffsetDateTime {
-    at.to_calendar()
+    at.clamp(EARLIEST, LATEST).to_calendar()
 }
 
 /// A time as the driver gives it.

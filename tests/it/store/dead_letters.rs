@@ -113,7 +113,7 @@ pub(super) async fn a_replayed_event_starts_afresh(h: &Harness) {
     assert_eq!(h.store.replay(&[id], "anna").await.unwrap(), [Replayed::NotOpen]);
     assert_eq!(claim(h, "a", true).await, Claim::Parked);
     let wake = Wake { key: key("a"), revision: Revision(1) };
-    assert_eq!(h.store.wakes_due(10, MINUTE).await.unwrap(), [wake.clone()]);
+    assert_eq!(h.store.wakes_due(10, MINUTE).await.unwrap().as_slice(), std::slice::from_ref(&wake));
     let mut answers = h.store.claim_wakes(&[wake], LEASE, true).await.unwrap();
     let WakeClaim::Mine(stored, work) = answers.remove(0) else { panic!("not mine") };
     assert_eq!(*stored, event("a"));

@@ -8,7 +8,8 @@ use longshore::{
         event::{Channel, Event, Fact, InboundMessage},
         outcome::{Failure, Fence, Outcome, Verdict},
         reason::Reason,
-        record::Write,
+        record::{PropertyWrite, Write},
+        timestamp::Timestamp,
     },
     store::contract::{ClaimRequest, Wake, WakeClaim},
 };
@@ -177,4 +178,27 @@ pub(super) async fn a_failed_call_with_any_detail_is_recorded(h: &Harness) {
         let state = h.store.journal_find(&step(&id)).await.unwrap()[0].state;
         assert_eq!(state, longshore::domain::call::CallState::Failed);
     }
+}
+
+pub(super) async fn times_beyond_the_calendar_do_not_wedge(h: &Harness) {
+    let (never, long_ago) = (Timestamp(i64::MAX), Timestamp(i64::MIN));
+    let stored_event = Event { received_at: long_ago, expires_at: Some(never), ..event("a") };
+    let claim = ClaimRequest { event: stored_event.clone(), seal: None, start: true };
+    let held = mine(h.store.claim(&[claim], LEASE).await.unwrap().remove(0)).held;
+    let mut command = message("l", "1");
+    command.expires_at = Some(never);
+    let change = |value: &str, at| PropertyWrite { at, ..property("p", Some(value), 0, "e") };
+    let writes =
+        vec![contact("c", vec![change("late", never)]), contact("c", vec![change("early", long_ago)])];
+    let outcome = Outcome { writes, commands: vec![command.clone()] };
+    assert_eq!(settle_one(h, &held, Verdict::Done(outcome)).await, Fence::Committed);
+    assert_eq!(stored(h, "c", "p").await.as_deref(), Some("late"));
+    let taken = h.store.outbox_take(1, LEASE).await.unwrap();
+    assert_eq!(taken[0].command, command, "it has not expired");
+    let at_last = Verdict::Retry { at: never, failure: failure(Reason::HandlerFailed), park: true };
+    settled(h, "b", at_last).await;
+    assert!(h.store.wakes_next().await.unwrap().unwrap() > MINUTE);
+    settled(h, "d", Verdict::Retry { at: long_ago, failure: failure(Reason::HandlerFailed), park: false })
+        .await;
+    assert_eq!(claimed(h, "d").await.failures, 1);
 }

@@ -130,6 +130,7 @@ on_both! { Harness:
         a_nul_becomes_a_replacement_mark
         a_nul_can_be_buried_and_replayed
         a_failed_call_with_any_detail_is_recorded
+        times_beyond_the_calendar_do_not_wedge
     }
     races {
         each_of_two_hundred_keys_is_claimed_once

@@ -107,6 +107,32 @@ async fn a_commit_that_waited_for_the_heir_is_lost() {
     h.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_are_made_ahead_and_used() {
+    let h = Harness::postgres().await;
+    let pool = h.raw_pool();
+    let partitions = "SELECT count(*) FROM pg_inherits WHERE inhparent = $1::regclass";
+    let count = async |table: &str| {
+        sqlx::query_scalar::<_, i64>(partitions).bind(table).fetch_one(&pool).await.unwrap()
+    };
+    let newest = "SELECT max(inhrelid::regclass::text) FROM pg_inherits
+                  WHERE inhparent = 'events'::regclass AND inhrelid <> 'events_default'::regclass";
+    let newest: String = sqlx::query_scalar(newest).fetch_one(&pool).await.unwrap();
+    assert_eq!(count("events").await, 4, "the default one, this month and two more");
+    h.execute(&format!("DROP TABLE {newest}")).await;
+    let other = h.another().await;
+    let (one, two) = tokio::join!(h.store.maintain(), other.maintain());
+    (one.unwrap(), two.unwrap());
+    for table in ["events", "llm_ledger", "audit_log"] {
+        assert_eq!(count(table).await, 4, "{table}");
+    }
+    settled(&h, "a", done(vec![])).await;
+    let in_default = "SELECT count(*) FROM audit_log_default";
+    assert_eq!(sqlx::query_scalar::<_, i64>(in_default).fetch_one(&pool).await.unwrap(), 0);
+    other.close().await;
+    h.finish().await;
+}
+
 #[tokio::test]
 async fn a_server_that_is_not_there_is_unavailable_and_the_password_stays_secret() {
     // A port that was free a moment ago, and that nobody listens on.
