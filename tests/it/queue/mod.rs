@@ -5,6 +5,7 @@ mod contract;
 mod crash;
 mod faults;
 mod harness;
+mod kill;
 mod limits;
 mod time;
 mod wire;
