@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use aws_config::{
-    BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider,
-    meta::credentials::CredentialsProviderChain,
+    BehaviorVersion, Region, SdkConfig,
+    environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider},
+    meta::{credentials::CredentialsProviderChain, region::RegionProviderChain},
 };
 use aws_sdk_sqs::{
     Client,
@@ -64,29 +65,44 @@ impl SqsClients {
 
 async fn surroundings(settings: &QueueSettings) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
-    let region = settings.region.clone().or_else(|| region_of(&settings.url).map(str::to_owned));
-    if let Some(endpoint) = &settings.endpoint {
-        // Local servers check no signature, but the SDK wants one. Only the environment may know better:
-        // asking a cloud's metadata service for a loopback server would cost seconds at every start.
-        let credentials =
-            CredentialsProviderChain::first_try("Environment", EnvironmentVariableCredentialsProvider::new())
-                .or_else("Local", Credentials::new("local", "local", None, None, "Local"));
-        loader = loader.endpoint_url(endpoint).credentials_provider(credentials);
+    let endpoint = settings.endpoint.as_deref();
+    let region = settings.region.as_deref().or_else(|| region_of(&settings.url));
+    let region = region.or_else(|| endpoint.and_then(region_of)).map(|name| Region::new(name.to_owned()));
+    if let Some(endpoint) = endpoint {
+        loader = loader.endpoint_url(endpoint);
     }
-    if let Some(region) = region.or_else(|| settings.endpoint.as_ref().map(|_| LOCAL_REGION.to_owned())) {
-        loader = loader.region(Region::new(region));
+    match (endpoint, region) {
+        (Some(endpoint), region) if !is_amazon(endpoint) => {
+            // Local servers check no signature, but the SDK wants one. Only the environment may know better:
+            // asking a cloud's metadata service for a loopback server would cost seconds at every start.
+            let credentials = CredentialsProviderChain::first_try(
+                "Environment",
+                EnvironmentVariableCredentialsProvider::new(),
+            )
+            .or_else("Local", Credentials::new("local", "local", None, None, "Local"));
+            let region = RegionProviderChain::first_try(region)
+                .or_else(EnvironmentVariableRegionProvider::new())
+                .or_else(Region::new(LOCAL_REGION));
+            loader.credentials_provider(credentials).region(region).load().await
+        }
+        (_, Some(region)) => loader.region(region).load().await,
+        (_, None) => loader.load().await,
     }
-    loader.load().await
+}
+
+/// Whether a URL's host is Amazon's, a VPC endpoint included: there real credentials are needed.
+fn is_amazon(url: &str) -> bool {
+    host_of(url).is_some_and(|host| host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn"))
+}
+
+fn host_of(url: &str) -> Option<&str> {
+    url.split_once("://")?.1.split(['/', ':']).next()
 }
 
 /// The region in the host of an Amazon queue URL: `sqs.REGION.amazonaws.com` and its relatives. The URL
 /// does not choose the host by itself, so a client of another region would ask the wrong one.
 fn region_of(url: &str) -> Option<&str> {
-    let host = url.split_once("://")?.1.split(['/', ':']).next()?;
-    let labels: Vec<&str> = host.split('.').collect();
-    if !host.contains(".amazonaws.com") {
-        return None;
-    }
+    let labels: Vec<&str> = host_of(url).filter(|_| is_amazon(url))?.split('.').collect();
     let sqs = labels.iter().position(|label| matches!(*label, "sqs" | "sqs-fips"));
     match sqs {
         Some(at) => labels.get(at + 1).copied().filter(|label| *label != "amazonaws"),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::queue::local::{
-    attributes::{AttributeTexts, QueueConfig},
+    attributes::{self, AttributeTexts, QueueConfig},
     error::ApiError,
 };
 
@@ -70,6 +70,21 @@ impl Registry {
     pub(super) fn by_arn(&self, arn: &str) -> Option<Arc<Queue>> {
         let name = arn.rsplit(':').next()?;
         self.by_name(name).ok().filter(|queue| self.arn(&queue.name) == arn)
+    }
+
+    /// A policy must name a queue that exists: with a mistyped one, poison would come back for ever.
+    pub(super) fn check_redrive(&self, given: &AttributeTexts) -> Result<(), ApiError> {
+        let given = given.get_key_value("RedrivePolicy").map(|(name, text)| (name.clone(), text.clone()));
+        let merged = attributes::merge(&AttributeTexts::new(), &given.into_iter().collect())?;
+        match QueueConfig::of(&merged).redrive {
+            Some(policy) if self.by_arn(&policy.dead_letter_target_arn).is_none() => {
+                Err(ApiError::invalid(format!(
+                    "Value {} for parameter RedrivePolicy is invalid. Reason: Dead letter target does not exist.",
+                    policy.dead_letter_target_arn
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn arn(&self, name: &str) -> String {

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use sqlx::sqlite::SqlitePool;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot},
@@ -35,6 +36,9 @@ use crate::{
 
 /// Requests that may wait for the writer before senders wait themselves.
 const BACKLOG: usize = 1_024;
+
+/// How long a stopping server waits for requests that have begun.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often messages past their retention are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -98,10 +102,8 @@ pub struct Server {
     counters: Counters,
     backend: Backend,
     stop: oneshot::Sender<()>,
-    tasks: [JoinHandle<()>; 2],
-    sweeper: JoinHandle<()>,
-    // Held while the file is open.
-    _lock: File,
+    http: JoinHandle<()>,
+    writer: JoinHandle<()>,
 }
 
 impl Server {
@@ -132,16 +134,14 @@ impl Server {
             counters: counters.clone(),
         };
         let (stop, stopped) = oneshot::channel();
-        let http = serve(listener, service, stopped);
-        Ok(Self {
-            address,
-            counters,
-            stop,
-            tasks: [tokio::spawn(http), tokio::spawn(engine.run())],
-            sweeper: tokio::spawn(sweep(backend.clone())),
-            backend,
-            _lock: lock,
-        })
+        let http = tokio::spawn(serve(listener, service, stopped));
+        let writer = tokio::spawn(async move {
+            engine.run().await;
+            // Held as long as the file is open, also when the server is dropped without a shutdown.
+            drop(lock);
+        });
+        tokio::spawn(sweep(Sweeper::of(&backend)));
+        Ok(Self { address, counters, backend, stop, http, writer })
     }
 
     /// Where it listens.
@@ -182,6 +182,7 @@ impl Server {
         let attributes: AttributeTexts =
             attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         validate::queue_name(name)?;
+        self.backend.registry.check_redrive(&attributes)?;
         let job = |reply| Job::CreateQueue {
             name: name.to_owned(),
             attributes: AttributeTexts::new(),
@@ -204,18 +205,19 @@ impl Server {
 
     /// Answers waiting receives, finishes what is under way and closes the file.
     pub async fn shutdown(self) {
-        let Self { backend, stop, tasks, sweeper, .. } = self;
-        sweeper.abort();
+        let Self { backend, stop, mut http, writer, .. } = self;
         // Neither can fail while the tasks live, and afterwards there is nothing to tell.
         let _ = backend.jobs.send(Job::StopWaiting).await;
         let _ = stop.send(());
+        if tokio::time::timeout(PATIENCE, &mut http).await.is_err() {
+            tracing::warn!("a client holds its connection open; the embedded queue leaves it");
+            http.abort();
+        }
         let Backend { jobs, readers, .. } = backend;
         readers.close().await;
         drop(jobs);
-        for task in tasks {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a part of the embedded queue ended badly");
-            }
+        if let Err(error) = writer.await {
+            tracing::error!(%error, "the embedded queue's writer ended badly");
         }
     }
 }
@@ -242,15 +244,36 @@ async fn serve(listener: TcpListener, service: Service, stopped: oneshot::Receiv
     }
 }
 
-/// Drops messages past their retention that no receive came across.
-async fn sweep(backend: Backend) {
+/// What the sweep looks at.
+struct Sweeper {
+    jobs: mpsc::WeakSender<Job>,
+    readers: SqlitePool,
+    registry: Arc<Registry>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Sweeper {
+    fn of(backend: &Backend) -> Self {
+        Self {
+            jobs: backend.jobs.downgrade(),
+            readers: backend.readers.clone(),
+            registry: Arc::clone(&backend.registry),
+            clock: Arc::clone(&backend.clock),
+        }
+    }
+}
+
+/// Drops messages past their retention that no receive came across. Ends with the server: it holds the
+/// way to the writer only while it uses it.
+async fn sweep(sweeper: Sweeper) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
-        for queue in backend.registry.all() {
-            let cutoff = backend.clock.now().0 - queue.config.retention_s.saturating_mul(1_000_000);
-            match counts::expired(&backend.readers, queue.id, cutoff).await {
+        let Some(jobs) = sweeper.jobs.upgrade() else { return };
+        for queue in sweeper.registry.all() {
+            let cutoff = sweeper.clock.now().0 - queue.config.retention_s.saturating_mul(1_000_000);
+            match counts::expired(&sweeper.readers, queue.id, cutoff).await {
                 Ok(seqs) if seqs.is_empty() => {}
-                Ok(seqs) => drop(backend.jobs.send(Job::Expire { seqs }).await),
+                Ok(seqs) => drop(jobs.send(Job::Expire { seqs }).await),
                 Err(error) => tracing::warn!(%error, "the queue's file cannot be read for expiry"),
             }
         }

@@ -147,6 +147,21 @@ pub(super) async fn too_many_receives_make_a_dead_letter(on: &Harness) {
     assert_eq!(dead.sent_at, first.sent_at);
 }
 
+pub(super) async fn a_dead_letter_wakes_who_waits_for_it(on: &Harness) {
+    send(&on.queue, "poison").await;
+    let wear_out = async {
+        for _ in 0..MAX_RECEIVES {
+            let receipt = next(&on.queue).await.receipt;
+            on.queue.change_visibility(&[(receipt, Duration::ZERO)]).await.unwrap();
+        }
+        assert!(on.queue.receive(1, Duration::ZERO, LONG).await.unwrap().is_empty());
+    };
+    let started = Instant::now();
+    let (dead, ()) = tokio::join!(next(&on.dead), wear_out);
+    assert_eq!(dead.body, "poison");
+    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
+}
+
 /// Hands the message back and takes it again.
 async fn next_after(on: &Harness, receipt: &Receipt) -> Receipt {
     on.queue.change_visibility(&[(receipt.clone(), Duration::ZERO)]).await.unwrap();

@@ -5,6 +5,7 @@ mod contract;
 mod crash;
 mod faults;
 mod harness;
+mod kill;
 mod limits;
 mod time;
 mod wire;
@@ -40,6 +41,7 @@ on_both! {
     an_empty_queue_answers_when_the_wait_is_over
     depths_tell_waiting_from_in_flight_and_delayed
     too_many_receives_make_a_dead_letter
+    a_dead_letter_wakes_who_waits_for_it
     large_messages_go_in_several_calls
     a_missing_queue_is_refused_by_code
     nothing_asked_is_nothing_sent

@@ -11,7 +11,6 @@ use crate::queue::local::{
     counts,
     error::{ApiError, Code},
     model::Job,
-    operations::queues::check_redrive,
     registry::Queue,
 };
 
@@ -69,7 +68,7 @@ struct Set {
 pub(super) async fn set(call: &Call<'_>) -> Result<Value, ApiError> {
     let input: Set = parse(call.body)?;
     let queue = call.backend.registry.by_url(input.queue_url.as_deref())?;
-    check_redrive(call, &input.attributes)?;
+    call.backend.registry.check_redrive(&input.attributes)?;
     let job = |reply| Job::SetAttributes { queue: queue.id, attributes: input.attributes, reply };
     call.backend.ask(job).await?;
     Ok(json!({}))

@@ -38,27 +38,11 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         return Err(attributes::no_fifo());
     }
     validate::queue_name(&name)?;
-    check_redrive(call, &input.attributes)?;
+    call.backend.registry.check_redrive(&input.attributes)?;
     let url = queue_url(call.base, &name);
     let job = |reply| Job::CreateQueue { name, attributes: input.attributes, tags: input.tags, reply };
     call.backend.ask(job).await?;
     Ok(json!({ "QueueUrl": url }))
-}
-
-/// A policy must name a queue that exists.
-pub(super) fn check_redrive(call: &Call<'_>, given: &AttributeTexts) -> Result<(), ApiError> {
-    let Some(text) = given.get("RedrivePolicy").filter(|text| !text.is_empty()) else { return Ok(()) };
-    let merged = attributes::merge(
-        &AttributeTexts::new(),
-        &AttributeTexts::from([("RedrivePolicy".to_owned(), text.clone())]),
-    )?;
-    let target = attributes::QueueConfig::of(&merged).redrive.map(|policy| policy.dead_letter_target_arn);
-    match target.and_then(|arn| call.backend.registry.by_arn(&arn)) {
-        Some(_) => Ok(()),
-        None => Err(ApiError::invalid(format!(
-            "Value {text} for parameter RedrivePolicy is invalid. Reason: Dead letter target does not exist."
-        ))),
-    }
 }
 
 pub(super) async fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
