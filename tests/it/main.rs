@@ -7,6 +7,7 @@ mod handlers;
 mod llm;
 mod messaging;
 mod queue;
+mod messages_page;
 mod senders;
 mod sources_decode;
 mod sources_known_answers;
