@@ -1,13 +1,18 @@
 //! Integration tests: one binary, one file per story.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what is wrong by failing")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what is wrong by failing"
+)]
 
 mod config;
 mod handlers;
 mod llm;
+mod messages_page;
 mod messaging;
 mod queue;
-mod messages_page;
 mod senders;
 mod sources_decode;
 mod sources_known_answers;
