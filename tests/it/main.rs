@@ -10,6 +10,7 @@
 mod config;
 mod handlers;
 mod llm;
+mod messages_page;
 mod messaging;
 mod queue;
 mod senders;

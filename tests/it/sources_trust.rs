@@ -145,3 +145,12 @@ fn a_vendors_source_takes_no_jobs() {
         sign_job(&SourceName::from("hubspot"), SealKey { secret: EDGE, ..key }, &json!({ "id": "j" }), NOW);
     assert_eq!(World::new().verdict(&delivery(&signed.unwrap(), NOW)).as_deref(), Some("unknown_source"));
 }
+
+#[test]
+fn df_4_nothing_secret_shows_in_debug_output() {
+    let world = World::new();
+    let checked = format!("{:?} {:?}", world.check(&envelope()), world.senders());
+    for hidden in [secret_of("whatsapp"), EDGE, WAKER, "x-hub-signature-256"] {
+        assert!(!checked.contains(hidden), "{hidden} in {checked}");
+    }
+}

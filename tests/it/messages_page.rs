@@ -1,0 +1,19 @@
+//! The contract for senders says everything that can happen to them.
+
+use longshore::{domain::reason::Reason, sources::job_types::SCHEMAS};
+
+#[test]
+fn the_page_for_senders_names_every_reason_every_type_and_every_vendor() {
+    let page = include_str!("../../docs/MESSAGES.md");
+    let told = Reason::ALL.iter().take_while(|reason| **reason != Reason::LlmRefused);
+    for reason in told.chain([&Reason::SecretUnavailable]) {
+        assert!(page.contains(&format!("`{reason}`")), "{reason}");
+    }
+    for schema in SCHEMAS {
+        assert!(page.contains(&format!("`{}`", schema.name)), "{}", schema.name);
+        assert!(page.contains(&format!("schemas/{}.json", schema.name)), "{}", schema.name);
+    }
+    for vendor in longshore::sources::SOURCES {
+        assert!(page.contains(&format!("| `{}` |", vendor.name)), "{}", vendor.name);
+    }
+}
