@@ -11,7 +11,7 @@ use crate::{
     config::{KeySettings, Settings},
     handlers::tools::Tools,
     http::Http,
-    lifecycle::Vitals,
+    lifecycle::{ExitCode, Stop, Vitals},
     llm::gateway::Gateway,
     messaging,
     queue::sqs::SqsQueue,
@@ -46,7 +46,8 @@ pub async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         return Ok(Arc::new(PostgresStore::connect(url, settings.store.connections).await?));
     }
-    bail!("store.url must begin with `sqlite:` or `postgres://`")
+    let stop = Stop::new(ExitCode::Config, "store.url names no database that Longshore knows");
+    Err(stop.hint("it must begin with `sqlite:` or `postgres://`").into())
 }
 
 /// Opens the store and insists on the schema of this release.
@@ -63,12 +64,14 @@ pub async fn open_current_store(settings: &Settings) -> anyhow::Result<Arc<dyn S
             Ok(store)
         }
         SchemaState::Behind(missing) => {
-            bail!("the schema lacks {}: run `longshore migrate up`", missing.join(", "))
+            let stop = Stop::new(ExitCode::Temporary, format!("the schema lacks {}", missing.join(", ")));
+            Err(stop.hint("run `longshore migrate up`").into())
         }
-        SchemaState::Foreign(foreign) => bail!(
-            "the schema is not this release's ({}): run the release that made it, or `longshore migrate check`",
-            foreign.join(", ")
-        ),
+        SchemaState::Foreign(foreign) => {
+            let message = format!("the schema is not this release's ({})", foreign.join(", "));
+            let hint = "run the release that made it; `longshore migrate check` shows the difference";
+            Err(Stop::new(ExitCode::Temporary, message).hint(hint).into())
+        }
     }
 }
 

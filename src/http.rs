@@ -111,6 +111,17 @@ impl Http {
         Ok(Self { client })
     }
 
+    /// Asks for one page.
+    ///
+    /// # Errors
+    /// As [`post`](Self::post).
+    pub async fn get(&self, url: &str, timeout: Duration) -> Result<Answer, SendError> {
+        let response =
+            self.client.get(url).timeout(timeout).send().await.map_err(|error| classify(&error))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Answer { status, headers, body: read(response).await? })
+    }
+
     /// Sends one request and reads its answer. Cancelling it leaves the request's fate unknown.
     ///
     /// # Errors

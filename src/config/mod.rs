@@ -13,7 +13,7 @@ mod template;
 
 pub use environment::var as environment_variable;
 pub use load::{Loaded, Origin, from_file, from_toml};
-pub use print::effective;
+pub use print::{Effective, effective};
 pub use problem::{Problem, Problems, Severity};
 pub use rules::Known;
 pub use senders::{

@@ -4,7 +4,7 @@ use std::{sync::Arc, thread, time::Duration};
 
 use sd_notify::NotifyState;
 
-use crate::lifecycle::vitals::{TICK, Vitals};
+use crate::lifecycle::vitals::Vitals;
 
 /// Configuration, database and queue were reached, and the health port is bound.
 pub fn ready(text: &str) {
@@ -26,18 +26,10 @@ pub fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
 }
 
-/// Ticks in the executor and, where the manager asks for it, pings its watchdog for as long as nothing is
-/// stuck. The pings come from a thread of their own, so that a stuck executor cannot also stop the judge.
-/// `wait`: the long poll's wait. The thread ends with the last other owner of `vitals`.
+/// Where the manager asks for it, pings its watchdog for as long as nothing is stuck. The pings come from a
+/// thread of their own, so that a stuck executor cannot also stop the judge. `wait`: the long poll's wait.
+/// The thread ends with the last other owner of `vitals`.
 pub fn keep_watchdog(vitals: &Arc<Vitals>, wait: Duration) {
-    let ticking = Arc::downgrade(vitals);
-    tokio::spawn(async move {
-        while let Some(vitals) = ticking.upgrade() {
-            vitals.tick();
-            drop(vitals);
-            tokio::time::sleep(TICK).await;
-        }
-    });
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
     let judged = Arc::downgrade(vitals);
     let judge = move || {

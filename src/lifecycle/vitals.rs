@@ -8,9 +8,7 @@ use std::{
 use crate::domain::timestamp::Timestamp;
 
 /// How late the executor's tick may be before it counts as stuck.
-pub(super) const LATE_TICK: Duration = Duration::from_secs(10);
-/// How often the executor ticks.
-pub(super) const TICK: Duration = Duration::from_secs(1);
+const LATE_TICK: Duration = Duration::from_secs(10);
 /// How long a poll may take beyond the wait that was asked for.
 const SLOW_POLL: Duration = Duration::from_secs(60);
 
