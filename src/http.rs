@@ -117,7 +117,7 @@ impl Http {
     /// As [`post`](Self::post).
     pub async fn get(&self, url: &str, timeout: Duration) -> Result<Answer, SendError> {
         let response =
-            self.client.get(url).timeout(timeout).send().await.map_err(|error| classify(&error))?;
+            self.client.get(url).timeout(timeout).send().await.map_err(|error| classify(&error, true))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Answer { status, headers, body: read(response).await? })
     }
