@@ -116,9 +116,8 @@ impl Http {
     /// # Errors
     /// As [`post`](Self::post).
     pub async fn get(&self, url: &str, timeout: Duration) -> Result<Answer, SendError> {
-        let sent = self.client.get(url).timeout(timeout).send().await;
-        // It has no body that could tell whether it was taken.
-        let response = sent.map_err(|error| classify(&error, true))?;
+        let response =
+            self.client.get(url).timeout(timeout).send().await.map_err(|error| classify(&error, true))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Answer { status, headers, body: read(response).await? })
     }

@@ -5,8 +5,10 @@ pub mod metrics;
 mod scrub;
 
 use std::{
+    fs::File,
     io::{IsTerminal as _, stderr, stdout},
     panic,
+    sync::Arc,
 };
 
 use tracing::{Metadata, Subscriber, level_filters::LevelFilter};
@@ -46,6 +48,18 @@ pub fn start_logs(filter: &str, format: &str, output: Output) -> anyhow::Result<
         Output::Stderr => subscriber(filter, json, stderr).try_init(),
     };
     if started.is_ok() {
+        log_panics();
+    }
+    Ok(())
+}
+
+/// Starts logging into a file, as JSON, and logs panics there. When logging was started before, nothing changes.
+///
+/// # Errors
+/// When the filter cannot be read.
+pub fn start_file_logs(filter: &str, file: File) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter)?;
+    if subscriber(filter, true, Arc::new(file)).try_init().is_ok() {
         log_panics();
     }
     Ok(())

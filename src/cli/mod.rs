@@ -48,6 +48,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Dev(dev::DevCommand),
     Worker(worker::WorkerCommand),
     Migrate(migrate::MigrateCommand),
     Queue(queue::QueueCommand),
@@ -83,10 +84,11 @@ pub async fn run() -> ExitCode {
 impl Cli {
     async fn run(self) -> anyhow::Result<ExitCode> {
         let context = Context::new(self.config);
-        if !matches!(self.command, Command::Worker(_)) {
+        if !matches!(self.command, Command::Worker(_) | Command::Dev(_)) {
             start_logs("warn", "text", Output::Stderr)?;
         }
         match self.command {
+            Command::Dev(command) => Box::pin(command.run()).await,
             Command::Worker(command) => Box::pin(command.run(&context)).await,
             Command::Migrate(command) => command.run(&context).await,
             Command::Queue(command) => command.run().await.map(|()| ExitCode::Ok),

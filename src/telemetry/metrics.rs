@@ -56,6 +56,7 @@ metrics! {
     Histogram(SECONDS), "longshore_handling_seconds", "Time from start to commit of events that were done, by kind.";
     Counter, "longshore_leases_lost_total", "Leases that could not be extended: somebody else may work on the same event.";
     Counter, "longshore_settle_given_up_total", "Acknowledgements and releases that the queue did not take: the messages come back.";
+    Counter, "longshore_put_back_total", "Deliveries put back uncounted because a secret or the database could not be read, by reason.";
     Counter, "longshore_wakes_total", "Wakes sent for parked events.";
     Gauge, "longshore_parked", "Events that wait for their wake.";
     Gauge, "longshore_outbox", "Commands by state (planned, unknown).";

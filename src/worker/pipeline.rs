@@ -15,7 +15,7 @@ use crate::{
         event::Event,
         ids::EventKey,
         outcome::Settlement,
-        reason::Class,
+        reason::{Class, Reason},
     },
     sources::{
         self,
@@ -23,7 +23,7 @@ use crate::{
         rejection::{ItemRejection, Rejection},
         verified::{Checked, Message, Verified, verify},
     },
-    store::contract::{Claim, ClaimRequest, Replayed, Wake, WakeClaim},
+    store::contract::{Claim, ClaimRequest, Replayed, StoreError, Wake, WakeClaim},
     worker::{
         lanes::Place,
         lease::Lease,
@@ -56,7 +56,7 @@ pub(super) async fn process(
     let verified = match prove(context, envelope).await {
         Ok(verified) => verified,
         Err(Unproved::Rejected(rejection)) => return bury(context, delivery, rejection).await,
-        Err(Unproved::OurFault(detail)) => return not_now(&detail),
+        Err(Unproved::OurFault(reason, detail)) => return not_now(context, reason, detail),
     };
     crash_point::reach("verified");
     let claimed = match verified {
@@ -82,7 +82,7 @@ struct Claimed {
 
 enum Unproved {
     Rejected(Rejection),
-    OurFault(String),
+    OurFault(Reason, String),
 }
 
 /// The sender, proved. What is authentic but too old counts only when the store knows it from before.
@@ -93,11 +93,11 @@ async fn prove(context: &Context, envelope: Envelope) -> Result<Verified, Unprov
         Err(rejection) if rejection.reason.class() == Class::Fatal => {
             return Err(Unproved::Rejected(rejection));
         }
-        Err(rejection) => return Err(Unproved::OurFault(rejection.to_string())),
+        Err(rejection) => return Err(Unproved::OurFault(rejection.reason, rejection.detail)),
     };
     match context.parts.store.seal_known(doubtful.seal_hash(), doubtful.content_hash()).await {
         Ok(known) => doubtful.resolve(known).map_err(Unproved::Rejected),
-        Err(error) => Err(Unproved::OurFault(error.to_string())),
+        Err(error) => Err(Unproved::OurFault(Reason::StoreUnavailable, error.to_string())),
     }
 }
 
@@ -119,7 +119,7 @@ async fn read(context: &Context, delivery: &Delivery, message: &Message) -> Resu
         }
     }
     if !dead.is_empty() {
-        context.parts.store.bury(&dead).await.map_err(|error| not_now(&error.to_string()))?;
+        context.parts.store.bury(&dead).await.map_err(|error| no_store(context, &error))?;
         note_rejected(context, &dead);
     }
     Ok(events)
@@ -143,7 +143,7 @@ async fn claim(
         start: slot.is_some(),
     });
     let claims = context.parts.writer.claim(requests.collect()).await;
-    let claims = claims.map_err(|error| not_now(&error.to_string()))?;
+    let claims = claims.map_err(|error| no_store(context, &error))?;
     crash_point::reach("claimed");
     let claimed = events.into_iter().zip(claims).zip(slots.into_iter().zip(places));
     Ok(claimed.map(|((event, claim), (slot, place))| Claimed { event, claim, slot, place }).collect())
@@ -159,7 +159,7 @@ async fn claim_wake(context: &Context, wake: &sources::verified::Wake) -> Result
     let wake = Wake { key: wake.key().clone(), revision: wake.revision() };
     let claims = context.parts.store.claim_wakes(&[wake], context.visibility(), slot.is_some()).await;
     crash_point::reach("wake_claimed");
-    match claims.map_err(|error| not_now(&error.to_string()))?.pop() {
+    match claims.map_err(|error| no_store(context, &error))?.pop() {
         Some(WakeClaim::Mine(event, work)) => {
             let place = place(context, &event);
             Ok(vec![Claimed { event: *event, claim: Claim::Mine(work), slot, place }])
@@ -214,7 +214,7 @@ async fn bury(context: &Context, delivery: &Delivery, rejection: Rejection) -> S
             note_rejected(context, &dead);
             Settlement::Ack
         }
-        Err(error) => not_now(&error.to_string()),
+        Err(error) => no_store(context, &error),
     }
 }
 
@@ -235,6 +235,7 @@ fn note_rejected(context: &Context, dead: &[DeadDelivery]) {
     context.commands.notify_one();
     for letter in dead {
         context.parts.trail.note(Happening::Rejected {
+            id: letter.id.clone(),
             source: letter.source.clone(),
             reason: letter.reason,
             detail: letter.detail.clone(),
@@ -253,12 +254,16 @@ async fn reopen(context: &Context, delivery: &Delivery, id: &str) -> Settlement 
             }
             Settlement::Ack
         }
-        Err(error) => not_now(&error.to_string()),
+        Err(error) => no_store(context, &error),
     }
 }
 
 /// Our fault, or not now: the message waits a little, and nothing is counted against it.
-fn not_now(detail: &str) -> Settlement {
-    tracing::warn!(detail, "delivery put back");
+fn not_now(context: &Context, reason: Reason, detail: String) -> Settlement {
+    context.parts.trail.note(Happening::PutBack { reason, detail });
     Settlement::RetryAfter(OUR_FAULT)
+}
+
+fn no_store(context: &Context, error: &StoreError) -> Settlement {
+    not_now(context, Reason::StoreUnavailable, error.to_string())
 }

@@ -50,8 +50,17 @@ pub enum Happening {
     },
     /// A delivery, or one item of it, never became an event.
     Rejected {
+        /// Its dead letter.
+        id: String,
         /// The configured sender, where it is known.
         source: Option<String>,
+        /// Why.
+        reason: Reason,
+        /// For operators.
+        detail: String,
+    },
+    /// A whole delivery waits, uncounted: a secret or the database cannot be read.
+    PutBack {
         /// Why.
         reason: Reason,
         /// For operators.
@@ -133,6 +142,9 @@ fn count(happening: &Happening) {
         Happening::Rejected { reason, .. } => {
             metrics::counter!("longshore_rejected_total", "reason" => reason.code()).increment(1);
         }
+        Happening::PutBack { reason, .. } => {
+            metrics::counter!("longshore_put_back_total", "reason" => reason.code()).increment(1);
+        }
         Happening::Arrived(subject) => event("arrived", subject, ""),
         Happening::Duplicate(subject, _) => event("duplicate", subject, ""),
         Happening::Done(subject, took) => {
@@ -162,8 +174,11 @@ fn log(happening: &Happening) {
     }
     match happening {
         Happening::Received { messages, .. } => tracing::debug!(messages, "received"),
-        Happening::Rejected { source, reason, detail } => {
-            tracing::warn!(source, reason = reason.code(), detail, "rejected");
+        Happening::Rejected { id, source, reason, detail } => {
+            tracing::warn!(dead_letter = id, source, reason = reason.code(), detail, "rejected");
+        }
+        Happening::PutBack { reason, detail } => {
+            tracing::warn!(reason = reason.code(), detail, "delivery put back");
         }
         Happening::Arrived(subject) => line!(debug, subject, "arrived"),
         Happening::Duplicate(subject, state) => line!(info, subject, "duplicate", state = state),

@@ -1,0 +1,135 @@
+//! All parts on one machine: embedded queue, stand-in for the outside, store, worker, health port.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin::{Admin, Probes},
+    app::App,
+    cli::dev::{
+        outside::Outside,
+        setup::{Places, RealModel, settings},
+        state_dir::StateDir,
+    },
+    domain::ids::TenantId,
+    lifecycle::{ExitCode, Stop},
+    queue::{
+        local::server::{Options, Server},
+        sqs::SqsQueue,
+    },
+    store::contract::Store,
+    telemetry::metrics,
+    worker::trail::Trail,
+};
+
+/// Where `dev` listens when it goes on running.
+const QUEUE_PORT: u16 = 9_324;
+const ADMIN_PORT: u16 = 9_464;
+/// Names of the queues.
+const QUEUE: &str = "longshore";
+const DEAD_LETTER_QUEUE: &str = "longshore-dead";
+/// The tenant whose automatic replies are off.
+const QUIET_TENANT: &str = "quiet";
+
+/// Everything, running.
+pub(crate) struct Machine {
+    pub(crate) server: Server,
+    pub(crate) outside: Outside,
+    pub(crate) store: Arc<dyn Store>,
+    /// The queue to work, for sending samples.
+    pub(crate) queue: SqsQueue,
+    pub(crate) places: Places,
+    app: App,
+    admin: Admin,
+}
+
+impl Machine {
+    /// Starts all parts, on the usual ports or on free ones.
+    pub(crate) async fn start(
+        state: &StateDir,
+        usual_ports: bool,
+        model: &RealModel,
+        trail: Trail,
+    ) -> anyhow::Result<Self> {
+        let port = |usual| SocketAddr::from((Ipv4Addr::LOCALHOST, if usual_ports { usual } else { 0 }));
+        for wanted in [port(QUEUE_PORT), port(ADMIN_PORT)] {
+            is_free(wanted)?;
+        }
+        let server = Server::start(Options::new(port(QUEUE_PORT), state.root())).await?;
+        let dead_letter_url =
+            server.ensure_queue(DEAD_LETTER_QUEUE, &[("MessageRetentionPeriod", "1209600")]).await?;
+        let redrive = serde_json::json!({
+            "deadLetterTargetArn": server.queue_arn(DEAD_LETTER_QUEUE),
+            "maxReceiveCount": 100,
+        });
+        let queue_url = server.ensure_queue(QUEUE, &[("RedrivePolicy", &redrive.to_string())]).await?;
+        let outside = Outside::start().await.context("no loopback port for the stand-in")?;
+        let places = Places {
+            endpoint: server.endpoint(),
+            queue_url,
+            dead_letter_url,
+            admin: port(ADMIN_PORT),
+            llm_base_url: outside.llm_base_url(),
+            whatsapp_base_url: outside.whatsapp_base_url(),
+        };
+        Self::start_worker(state, (server, outside, places), model, trail).await
+    }
+
+    async fn start_worker(
+        state: &StateDir,
+        (server, outside, mut places): (Server, Outside, Places),
+        model: &RealModel,
+        trail: Trail,
+    ) -> anyhow::Result<Self> {
+        let settings = settings(state, &places, model)?;
+        let queue = SqsQueue::connect(&settings.queue, &settings.queue.url).await;
+        let wait = settings.queue.wait;
+        let metrics = metrics::start().context("metrics")?;
+        metrics.keep_up();
+        let app = Box::pin(App::start(settings, trail)).await?;
+        let (vitals, store) = (Arc::clone(&app.vitals), Arc::clone(&app.store));
+        let executor = tokio::runtime::Handle::current();
+        let probes = Probes { vitals, store: Arc::clone(&store), metrics, wait, executor };
+        let admin = Admin::start(places.admin, probes).context("the health port cannot be opened")?;
+        places.admin = admin.address();
+        let quiet = TenantId::from(QUIET_TENANT);
+        if store.auto_replies(&quiet).await? {
+            store.set_auto_replies(&quiet, false, "dev").await?;
+        }
+        Ok(Self { server, outside, store, queue, places, app, admin })
+    }
+
+    /// Stops from the top down; answers whether everything finished by itself. What is not finished after
+    /// `patience` is handed back.
+    pub(crate) async fn stop(self, patience: Duration, hurry: CancellationToken) -> bool {
+        let later = hurry.clone();
+        let timer = tokio::spawn(async move {
+            tokio::time::sleep(patience).await;
+            later.cancel();
+        });
+        let finished = Box::pin(self.app.stop(hurry)).await;
+        timer.abort();
+        drop(self.admin);
+        self.server.shutdown().await;
+        self.outside.shutdown().await;
+        finished
+    }
+}
+
+/// A taken port is told before anything is begun.
+fn is_free(wanted: SocketAddr) -> anyhow::Result<()> {
+    match TcpListener::bind(wanted) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let stop = Stop::new(ExitCode::Unavailable, format!("{wanted} cannot be used: {error}"));
+            let hint = "is another `longshore dev` running? With --once any free port will do";
+            Err(stop.hint(hint).into())
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The samples: one file for each kind of sender.
+
+mod broken;
+mod chats;
+mod drills;
+mod hubspot;
+mod models;
+pub(crate) mod sample;
+mod statuses;
+mod whatsapp;
+pub(crate) mod whatsapp_wire;
+pub(crate) mod workbench;
+
+use self::{sample::Sample, workbench::Workbench};
+
+/// All of them, in the order in which they are sent.
+///
+/// # Errors
+/// When one cannot be signed.
+pub(crate) fn all(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
+    // What takes longest comes first.
+    let mut samples = drills::samples(bench)?;
+    samples.extend(models::samples(bench)?);
+    samples.extend(whatsapp::samples(bench)?);
+    samples.extend(statuses::samples(bench)?);
+    samples.extend(hubspot::samples(bench)?);
+    samples.extend(chats::samples(bench)?);
+    samples.extend(broken::samples(bench)?);
+    Ok(samples)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::{
+        all,
+        sample::{End, Expect, Sample, Step, as_delivery},
+        workbench::Workbench,
+    };
+    use crate::{
+        cli::dev::{
+            setup::{RealModel, tests::example},
+            state_dir::StateDir,
+        },
+        clock::{Clock as _, SystemClock},
+        domain::{ids::EventKey, reason::Reason, timestamp::Timestamp},
+        sources::{
+            self,
+            decode::decode,
+            read::read,
+            verified::{Checked, Senders, Verified, verify},
+        },
+    };
+
+    struct Fixture {
+        _folder: tempfile::TempDir,
+        state: StateDir,
+        senders: Senders,
+        base: Timestamp,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let mut state = StateDir::open(folder.path()).unwrap();
+            let senders = sources::senders(&example(&state, &RealModel::default())).unwrap();
+            let base = state.begin(SystemClock.now()).unwrap();
+            Self { _folder: folder, state, senders, base }
+        }
+
+        fn samples(&self, now: Timestamp) -> Vec<Sample> {
+            all(&Workbench::new(&self.state, self.base, now)).unwrap()
+        }
+
+        /// Keys of the events in it, or the reasons of what is rejected.
+        fn read(&self, sample: &Sample, now: Timestamp) -> (Vec<EventKey>, Vec<Reason>) {
+            let (mut keys, mut reasons) = (Vec::new(), Vec::new());
+            for message in &sample.messages {
+                let verified = decode(&as_delivery(message, now), self.senders.defaults())
+                    .and_then(|envelope| verify(envelope, &self.senders))
+                    .and_then(|checked| match checked {
+                        Checked::Trusted(verified) => Ok(verified),
+                        Checked::IfKnown(doubtful) => doubtful.resolve(false),
+                    });
+                match verified {
+                    Ok(Verified::Message(message)) => {
+                        read(&message).into_iter().for_each(|item| match item {
+                            Ok(event) => keys.push(event.key),
+                            Err(rejected) => reasons.push(rejected.reason),
+                        })
+                    }
+                    Ok(Verified::Wake(wake)) => keys.push(wake.key().clone()),
+                    Err(rejection) => reasons.push(rejection.reason),
+                }
+            }
+            (keys, reasons)
+        }
+    }
+
+    #[test]
+    fn what_a_sample_says_of_itself_is_what_its_messages_hold() {
+        let fixture = Fixture::new();
+        let now = SystemClock.now();
+        for sample in fixture.samples(now) {
+            let (keys, reasons) = fixture.read(&sample, now);
+            let told: Vec<_> = sample.keys().cloned().collect();
+            assert_eq!(keys, told, "{}", sample.name);
+            let told = sample.expects.iter().filter_map(|expect| match expect {
+                Expect::Rejected { reason, .. } => Some(*reason),
+                _ => None,
+            });
+            assert_eq!(reasons, told.collect::<Vec<_>>(), "{}", sample.name);
+        }
+    }
+
+    #[test]
+    fn a_later_run_sends_the_same_bodies_and_only_the_seals_are_new() {
+        let fixture = Fixture::new();
+        let plain = |now| {
+            let samples = fixture.samples(now).into_iter().flat_map(|sample| sample.messages);
+            let without_seal = |mut message: crate::sources::sign::SignedMessage| {
+                message
+                    .attributes
+                    .retain(|name, _| name != "webhook-timestamp" && name != "webhook-signature");
+                message
+            };
+            samples.map(without_seal).collect::<Vec<_>>()
+        };
+        let now = SystemClock.now();
+        assert_eq!(plain(now), plain(now.plus(std::time::Duration::from_secs(86_400))));
+    }
+
+    #[test]
+    fn names_are_unique_and_what_is_waited_for_is_there() {
+        let fixture = Fixture::new();
+        let samples = fixture.samples(fixture.base);
+        assert!(samples.len() >= 30, "{}", samples.len());
+        let names: BTreeSet<_> = samples.iter().map(|sample| sample.name).collect();
+        assert_eq!(names.len(), samples.len());
+        for sample in &samples {
+            assert!(sample.after.iter().all(|name| names.contains(name)), "{}", sample.name);
+        }
+    }
+
+    /// What a run that nobody kills and whose database stays can reach.
+    #[test]
+    fn every_reason_is_shown_but_the_three_that_need_an_accident() {
+        let fixture = Fixture::new();
+        let mut shown: BTreeMap<Reason, &str> = BTreeMap::new();
+        for sample in fixture.samples(fixture.base) {
+            for expect in &sample.expects {
+                let reasons = match expect {
+                    Expect::Rejected { reason, .. } | Expect::PutBack(reason) => vec![*reason],
+                    Expect::Event { end, through, .. } => {
+                        let on_the_way = through.iter().filter_map(|step| match step {
+                            Step::Retried(reason) | Step::Deferred(reason) | Step::Parked(reason) => {
+                                Some(*reason)
+                            }
+                            Step::Woken => None,
+                        });
+                        let last = match end {
+                            End::Buried(reason) => Some(*reason),
+                            End::Done => None,
+                        };
+                        on_the_way.chain(last).collect()
+                    }
+                    Expect::Command { state: crate::domain::command::CommandState::Refused, .. } => {
+                        vec![Reason::VendorRefused]
+                    }
+                    _ => Vec::new(),
+                };
+                shown.extend(reasons.into_iter().map(|reason| (reason, sample.name)));
+            }
+        }
+        let missing: Vec<_> = Reason::ALL.iter().filter(|reason| !shown.contains_key(reason)).collect();
+        // A killed process, a database that is away; and two deliveries that meet are told as a duplicate.
+        assert_eq!(missing, [&Reason::CrashLoop, &Reason::StoreUnavailable, &Reason::Busy]);
+    }
+}
