@@ -40,9 +40,9 @@ enum Raw {
 }
 
 /// A schema of the throwaway cluster, with the URL that selects it.
-pub(super) struct Namespace {
+pub(crate) struct Namespace {
     name: String,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test's own setting, given by `make test`")]
@@ -53,7 +53,7 @@ pub(super) fn cluster() -> String {
 }
 
 impl Namespace {
-    pub(super) async fn create() -> Self {
+    pub(crate) async fn create() -> Self {
         let base = cluster();
         let name = format!("t_{}", uuid::Uuid::new_v4().simple());
         let pool = PgPoolOptions::new().max_connections(1).connect(&base).await.expect("the test cluster");
@@ -63,11 +63,11 @@ impl Namespace {
         Self { url: format!("{base}{mark}options[search_path]={name}"), name }
     }
 
-    pub(super) async fn pool(&self) -> PgPool {
+    pub(crate) async fn pool(&self) -> PgPool {
         PgPoolOptions::new().max_connections(2).connect(&self.url).await.unwrap()
     }
 
-    pub(super) async fn drop(&self, pool: &PgPool) {
+    pub(crate) async fn drop(&self, pool: &PgPool) {
         let drop = format!("DROP SCHEMA {} CASCADE", self.name);
         sqlx::query(AssertSqlSafe(drop)).execute(pool).await.unwrap();
         pool.close().await;
