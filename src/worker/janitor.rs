@@ -13,7 +13,7 @@ use crate::{
     worker::{parts::Context, pipeline::DEAD_ATTRIBUTE},
 };
 
-/// Between two rounds of upkeep.
+/// Longest time between two rounds of upkeep; leases that are shorter are looked after as often.
 const ROUND: Duration = Duration::from_secs(10);
 /// Queue gauges are read this often under load, one request each ...
 const DEPTH_UNDER_LOAD: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ pub(super) async fn keep_house_until_stopped(context: Arc<Context>) {
         }
         tokio::select! {
             () = context.stopping.cancelled() => return,
-            () = tokio::time::sleep(ROUND) => {}
+            () = tokio::time::sleep(ROUND.min(context.visibility())) => {}
         }
     }
 }

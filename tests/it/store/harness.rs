@@ -43,9 +43,9 @@ enum Raw {
 }
 
 /// A schema of the throwaway cluster, with the URL that selects it.
-pub(super) struct Namespace {
+pub(crate) struct Namespace {
     name: String,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test's own setting, given by `make test`")]
@@ -56,7 +56,7 @@ pub(super) fn cluster() -> String {
 }
 
 impl Namespace {
-    pub(super) async fn create() -> Self {
+    pub(crate) async fn create() -> Self {
         let base = cluster();
         let name = format!("t_{}", uuid::Uuid::new_v4().simple());
         let pool = PgPoolOptions::new().max_connections(1).connect(&base).await.expect("the test cluster");
@@ -66,13 +66,13 @@ impl Namespace {
         Self { url: format!("{base}{mark}application_name={name}&options[search_path]={name}"), name }
     }
 
-    pub(super) async fn pool(&self) -> PgPool {
+    pub(crate) async fn pool(&self) -> PgPool {
         let options: PgConnectOptions = self.url.parse().unwrap();
         let options = options.application_name("another way in");
         PgPoolOptions::new().max_connections(2).connect_with(options).await.unwrap()
     }
 
-    pub(super) async fn drop(&self, pool: &PgPool) {
+    pub(crate) async fn drop(&self, pool: &PgPool) {
         let drop = format!("DROP SCHEMA {} CASCADE", self.name);
         sqlx::query(AssertSqlSafe(drop)).execute(pool).await.unwrap();
         pool.close().await;

@@ -3,7 +3,7 @@
 mod claims;
 mod dead_letters;
 mod fixtures;
-mod harness;
+pub(crate) mod harness;
 mod hostile;
 mod journal;
 mod outbox;
