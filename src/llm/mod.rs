@@ -10,6 +10,7 @@ pub mod openai;
 mod openai_answer;
 mod openai_error;
 pub mod output;
+mod portable_schema;
 pub mod pricing;
 pub mod providers;
 pub mod rules;

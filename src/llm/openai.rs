@@ -10,6 +10,7 @@ use crate::{
     llm::{
         contract::{CallError, Completion, Provider, Request},
         openai_answer, openai_error,
+        portable_schema::portable,
     },
 };
 
@@ -86,7 +87,7 @@ fn endpoint(base: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Strict schema output. No temperature: reasoning models refuse it.
+/// Strict schema output, in the words that strict mode takes. No temperature: reasoning models refuse it.
 fn body(request: &Request) -> Value {
     let mut messages = vec![
         json!({ "role": "system", "content": request.system }),
@@ -106,7 +107,7 @@ fn body(request: &Request) -> Value {
         "max_completion_tokens": request.max_output,
         "response_format": {
             "type": "json_schema",
-            "json_schema": { "name": request.schema_name, "strict": true, "schema": request.schema },
+            "json_schema": { "name": request.schema_name, "strict": true, "schema": portable(&request.schema) },
         },
     })
 }

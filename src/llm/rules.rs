@@ -181,6 +181,7 @@ mod tests {
             ("¿Cuál es el precio para la empresa?", "pricing", "neutral", "es"),
             ("Was kostet das für eine Firma?", "pricing", "neutral", "de"),
             ("STOP", "opt_out", "neutral", "en"),
+            ("Where is the bus stop near you?", "other", "neutral", "en"),
             ("", "other", "neutral", "en"),
         ] {
             let seen = (first(text, "intent"), first(text, "sentiment"), first(text, "language"));

@@ -175,9 +175,14 @@ fn hits(words: &BTreeSet<&str>, list: &[&str]) -> usize {
     list.iter().filter(|word| words.contains(**word)).count()
 }
 
+/// A longer text with one of these words may well mean something else: a wish to leave must be plain.
+const PLAIN_STOP: usize = 2;
+
 /// What the words ask for.
 pub(crate) fn wish(words: &BTreeSet<&str>) -> Wish {
-    WISHES.iter().find(|(_, list)| hits(words, list) > 0).map_or(Wish::Other, |(wish, _)| *wish)
+    let counts = |wish: Wish| wish != Wish::Stop || words.len() <= PLAIN_STOP;
+    let found = WISHES.iter().find(|(wish, list)| counts(*wish) && hits(words, list) > 0);
+    found.map_or(Wish::Other, |(wish, _)| *wish)
 }
 
 /// How the words sound.

@@ -18,6 +18,9 @@ const CACHEABLE: i64 = 1024;
 /// The cache counts in pieces of so many tokens.
 const CACHE_PIECE: i64 = 128;
 
+/// Words that strict schemas must not hold.
+const NOT_PERMITTED: &[&str] = &["minLength", "maxLength", "default", "allOf", "oneOf", "not"];
+
 /// One choice.
 #[derive(Debug)]
 pub(crate) struct Said {
@@ -57,6 +60,9 @@ pub(crate) fn wrong(request: &Value) -> Option<String> {
 
 /// Where a schema is not strict.
 fn loose(schema: &Value) -> Option<String> {
+    if let Some(word) = NOT_PERMITTED.iter().find(|word| schema.get(word).is_some()) {
+        return Some(format!("'{word}' is not permitted"));
+    }
     if let Some(properties) = schema["properties"].as_object() {
         if schema["additionalProperties"] != false {
             return Some("'additionalProperties' is required to be supplied and to be false".to_owned());
@@ -133,5 +139,35 @@ fn count(request: &Value, spoken: &str) -> Usage {
         cache_write: 0,
         output: tokens(spoken.chars().count()).max(1),
         reasoning: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::wrong;
+
+    fn request(schema: Value) -> Value {
+        json!({
+            "model": "m",
+            "messages": [{ "role": "user", "content": "hi" }],
+            "response_format": { "type": "json_schema", "json_schema": { "name": "n", "strict": true, "schema": schema } },
+        })
+    }
+
+    #[test]
+    fn is_as_strict_as_the_real_one() {
+        let schema = |properties: Value, required: Value| json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
+        assert_eq!(wrong(&request(schema(json!({ "a": { "type": "string" } }), json!(["a"])))), None);
+        let open = json!({ "type": "object", "properties": { "a": {} }, "required": ["a"] });
+        for bad in [
+            schema(json!({ "a": { "type": "string" } }), json!([])),
+            schema(json!({ "a": { "type": "string", "maxLength": 3 } }), json!(["a"])),
+            schema(json!({ "a": { "type": "array", "items": open } }), json!(["a"])),
+            open,
+        ] {
+            assert!(wrong(&request(bad.clone())).is_some(), "{bad}");
+        }
     }
 }

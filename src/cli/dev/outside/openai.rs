@@ -78,8 +78,10 @@ fn by_tags(world: &World, request: &Value) -> Option<Fault> {
     let user = model::user_text(request);
     let repaired = request["messages"].as_array().is_some_and(|turns| turns.len() > 2);
     let times = |limit: u32, fault: Fault| (world.before(&format!("llm {user}")) < limit).then_some(fault);
-    let tag = user.split_whitespace().find_map(|word| word.split_once('#').map(|(_, tag)| tag))?;
-    match tag.trim_end_matches(|c: char| !c.is_ascii_alphabetic()) {
+    let (_, after) = user.split_once('#')?;
+    // The text may stand in JSON: the tag ends where its letters do.
+    let end = after.find(|c: char| !c.is_ascii_alphabetic() && c != '-').unwrap_or(after.len());
+    match after.get(..end)? {
         "fail-twice" => times(2, server_error()),
         "rate-limit" => times(1, rate_limit("1")),
         "rate-limit-long" => times(1, rate_limit("11")),
