@@ -4,6 +4,7 @@
 
 mod database;
 mod expect;
+mod hostile;
 pub(crate) mod judge;
 mod process;
 mod send;
@@ -53,6 +54,7 @@ pub(crate) struct World {
     server: Option<Server>,
     outgoing: Vec<OutgoingMessage>,
     next: u64,
+    padding: usize,
     workers: usize,
     folder: TempDir,
 }
@@ -132,6 +134,7 @@ impl World {
             server,
             outgoing,
             next,
+            padding: 0,
             workers,
             folder,
         }

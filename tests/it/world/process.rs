@@ -41,6 +41,13 @@ impl Worker {
         assert!(sent.success(), "kill -{name} {pid}");
     }
 
+    /// The most memory that it ever held, in MiB (`VmHWM`).
+    pub(crate) fn peak_mebibytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() / 1024
+    }
+
     /// Waits for its end.
     pub(crate) async fn ended(&mut self, within: Duration) -> ExitStatus {
         let end = Instant::now() + within;

@@ -137,6 +137,9 @@ impl World {
             "specversion": "1.0", "id": format!("job-{number}"), "source": "tests", "type": name,
             "time": rfc3339(now), "data": data,
         });
+        if self.padding > 0 {
+            job["padding"] = json!("x".repeat(self.padding));
+        }
         if let Some(wait) = due_in {
             job["dueat"] = json!(rfc3339(now.plus(wait)));
         }
@@ -187,7 +190,7 @@ impl World {
         }
     }
 
-    fn enveloped(&mut self, source: &str, body: Vec<u8>) {
+    pub(super) fn enveloped(&mut self, source: &str, body: Vec<u8>) {
         let now = SystemClock.now();
         let request = signed(source, body, now);
         let id = format!("ing_{}", self.number());
@@ -196,13 +199,13 @@ impl World {
         self.outgoing.push(outgoing(message));
     }
 
-    fn number(&mut self) -> u64 {
+    pub(super) fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
 }
 
-fn outgoing(message: SignedMessage) -> OutgoingMessage {
+pub(super) fn outgoing(message: SignedMessage) -> OutgoingMessage {
     let attributes: BTreeMap<String, Attribute> =
         message.attributes.into_iter().map(|(name, value)| (name, Attribute::Text(value))).collect();
     OutgoingMessage { body: message.body, attributes, ..OutgoingMessage::default() }
