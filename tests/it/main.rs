@@ -7,13 +7,15 @@
     reason = "a test says what is wrong by failing"
 )]
 
+mod cli;
 mod config;
+mod crash;
 mod handlers;
+mod health;
 mod llm;
 mod messages_page;
 mod messaging;
 mod queue;
-mod crash;
 mod senders;
 mod sources_decode;
 mod sources_known_answers;
