@@ -7,10 +7,12 @@
     reason = "a test says what is wrong by failing"
 )]
 
+mod cli;
 mod config;
 mod crash;
 mod handlers;
 mod limits;
+mod health;
 mod llm;
 mod messages_page;
 mod messaging;
