@@ -107,7 +107,8 @@ async fn a_message_is_sent_once_with_everything_in_it() {
 async fn every_error_code_means_the_same_on_the_wire() {
     let bench = Bench::start().await;
     let (lane, sender) = (Some(Pause::Lane), Some(Pause::Sender));
-    let rows: &[(&[i64], &str, Option<u64>, Option<Pause>)] = &[
+    type Row = (&'static [i64], &'static str, Option<u64>, Option<Pause>);
+    let rows: &[Row] = &[
         (&[190, 131_031, 368, 131_042], "not_sent", Some(900), sender),
         (&[0, 3, 10, 200, 299, 131_005], "refused", None, None),
         (&[131_047, 131_049, 131_026, 130_472, 131_050], "refused", None, None),
