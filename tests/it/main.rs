@@ -8,6 +8,7 @@
 )]
 
 mod config;
+mod dev;
 mod handlers;
 mod llm;
 mod messages_page;
