@@ -185,7 +185,7 @@ async fn handle(context: &Context, work: &Work, event: &Event) -> Result<Outcome
     let result = match timeout(limit, run).await {
         Ok(Ok(result)) => result,
         Ok(Err(_panic)) => Err(Failure::new(Reason::HandlerPanic, "the handler panicked; see the log")),
-        Err(_) => Err(Failure::new(Reason::HandlerTimeout, format!("no end after {} s", limit.as_secs()))),
+        Err(_) => Err(Failure::new(Reason::HandlerTimeout, format!("no end after {limit:?}"))),
     };
     crash_point::reach("handled");
     result

@@ -10,6 +10,7 @@
 mod cli;
 mod config;
 mod crash;
+mod dev;
 mod handlers;
 mod limits;
 mod health;

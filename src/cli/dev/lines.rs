@@ -20,7 +20,7 @@ use crate::{
 /// A body with more events than this is told in one line for each kind of end.
 const MANY: usize = 10;
 /// Columns of what a line is about.
-const ABOUT: usize = 46;
+const ABOUT: usize = 48;
 /// Columns of a detail.
 const DETAIL: usize = 76;
 
@@ -202,9 +202,9 @@ impl Lines {
         }
         let words = seen.body["text"]["body"].as_str().unwrap_or_default();
         let to = masked(seen.body["to"].as_str().unwrap_or_default());
-        let about = format!("to {to}: “{words}”");
-        let status = seen.status.map_or_else(|| "cut off".to_owned(), |status| format!("HTTP {status}"));
-        self.plain(("☏", "outside", Tone::Quiet), "whatsapp", "message", &about, &status);
+        let answer = seen.status.map_or_else(|| "cut off".to_owned(), |status| format!("HTTP {status}"));
+        let about = format!("got a message to {to}, answers {answer}");
+        self.plain(("☏", "outside", Tone::Plain), "whatsapp", "message", &about, &format!("“{words}”"));
     }
 
     fn line(&self, line: &Line<'_>) {
@@ -214,7 +214,7 @@ impl Lines {
         let time = format!("{:>7.2}s", self.begun.elapsed().as_secs_f64());
         let verb = format!("{} {:<10}", line.symbol, line.verb);
         let text = format!(
-            "{} {} {:<9} {:<17} {:<ABOUT$}  {}",
+            "{} {} {:<9} {:<18} {:<ABOUT$}  {}",
             self.toned(&time, Tone::Quiet),
             self.toned(&verb, line.tone),
             line.source,

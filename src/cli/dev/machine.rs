@@ -20,7 +20,7 @@ use crate::{
     domain::ids::TenantId,
     lifecycle::{ExitCode, Stop},
     queue::{
-        local::server::{Options, Server},
+        local::server::{Options, Server, ServerError},
         sqs::SqsQueue,
     },
     store::contract::Store,
@@ -61,7 +61,7 @@ impl Machine {
         for wanted in [port(QUEUE_PORT), port(ADMIN_PORT)] {
             is_free(wanted)?;
         }
-        let server = Server::start(Options::new(port(QUEUE_PORT), state.root())).await?;
+        let server = Server::start(Options::new(port(QUEUE_PORT), state.root())).await.map_err(told)?;
         let dead_letter_url =
             server.ensure_queue(DEAD_LETTER_QUEUE, &[("MessageRetentionPeriod", "1209600")]).await?;
         let redrive = serde_json::json!({
@@ -119,6 +119,17 @@ impl Machine {
         self.server.shutdown().await;
         self.outside.shutdown().await;
         finished
+    }
+}
+
+/// One folder holds one system.
+fn told(error: ServerError) -> anyhow::Error {
+    let stop = Stop::new(ExitCode::Unavailable, error.to_string());
+    match error {
+        ServerError::InUse(_) => stop
+            .hint("another `longshore dev` runs on this folder: stop it, or name another with --state-dir")
+            .into(),
+        _ => stop.into(),
     }
 }
 

@@ -131,6 +131,7 @@ impl DevCommand {
         let summary = Summary::of(&Facts {
             machine,
             state,
+            settings_file: &self.state_dir.join(setup::SETTINGS_FILE),
             judge: &session.judge,
             observed: &session.observed,
             messages: session.messages,

@@ -166,7 +166,7 @@ fn figures(summary: &Summary, lines: &Lines) {
     lines.say(&format!("all SQS calls: {}", calls.join(", ")));
     let handling = &summary.handling;
     lines.say(&format!(
-        "handling of {} events: p50 {:.1} ms, p99 {:.1} ms, longest {:.0} ms",
+        "handling of {} events: p50 {:.2} ms, p99 {:.2} ms, longest {:.0} ms",
         handling.events, handling.p50_ms, handling.p99_ms, handling.max_ms
     ));
     lines.say(&format!(
@@ -190,6 +190,9 @@ fn verdict(summary: &Summary, lines: &Lines) {
     let text = format!("{good} of {all} samples ended as they should, in {:.1} s{run}", summary.seconds);
     let tone = if summary.ok { Tone::Good } else { Tone::Bad };
     lines.heading(&lines.toned(&text, tone));
+    lines.say(
+        "Not among them: crash_loop, which needs a killed process, and store_unavailable, a lost database.",
+    );
     lines.heading("Where to look next");
     for command in &summary.next {
         lines.say(&format!("  {command}"));

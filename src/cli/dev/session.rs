@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::bail;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -73,11 +73,13 @@ impl<'a> Session<'a> {
     }
 
     async fn until_over(&mut self, deadline: Instant, stop: &CancellationToken) -> anyhow::Result<()> {
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.send_what_may_go().await?;
             tokio::select! {
                 happening = self.happenings.recv() => self.take(happening)?,
-                () = sleep(LOOK) => {
+                _ = looks.tick() => {
                     self.judge.look(&self.observed, &*self.machine.store).await?;
                     self.look_outside();
                     if self.judge.is_over() && self.is_quiet().await? {
@@ -93,10 +95,11 @@ impl<'a> Session<'a> {
 
     /// Goes on telling what happens until told to stop.
     pub(crate) async fn keep_telling(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
+        let mut looks = interval(LOOK);
         loop {
             tokio::select! {
                 happening = self.happenings.recv() => self.take(happening)?,
-                () = sleep(LOOK) => self.look_outside(),
+                _ = looks.tick() => self.look_outside(),
                 () = stop.cancelled() => return Ok(()),
             }
         }

@@ -1,15 +1,15 @@
 //! What a run amounts to: the JSON document, and what the tables are made of.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde::Serialize;
 
 use crate::{
     cli::dev::{
-        judge::{Judge, describe},
+        judge::{Judge, Judged, describe},
         lines::masked,
         machine::Machine,
-        observed::Observed,
+        observed::{Counts, Observed},
         outside::{script::Service, world::Seen},
         state_dir::StateDir,
     },
@@ -155,6 +155,8 @@ pub(crate) struct BeforeAfter {
 pub(crate) struct Facts<'a> {
     pub(crate) machine: &'a Machine,
     pub(crate) state: &'a StateDir,
+    /// As the user may name it.
+    pub(crate) settings_file: &'a Path,
     pub(crate) judge: &'a Judge,
     pub(crate) observed: &'a Observed,
     pub(crate) messages: usize,
@@ -196,7 +198,7 @@ impl Summary {
 }
 
 fn samples(judge: &Judge) -> Vec<SampleEnd> {
-    let end = |judged: &crate::cli::dev::judge::Judged| SampleEnd {
+    let end = |judged: &Judged| SampleEnd {
         name: judged.sample.name,
         sender: judged.sample.sender,
         ok: judged.is_over(),
@@ -207,19 +209,18 @@ fn samples(judge: &Judge) -> Vec<SampleEnd> {
 }
 
 fn events(observed: &Observed) -> Vec<EventRow> {
-    let row =
-        |((source, kind), counts): (&(String, &'static str), &crate::cli::dev::observed::Counts)| EventRow {
-            source: source.clone(),
-            kind,
-            arrived: counts.arrived,
-            done: counts.done,
-            duplicates: counts.duplicates,
-            retried: counts.retried,
-            deferred: counts.deferred,
-            parked: counts.parked,
-            woken: counts.woken,
-            buried: counts.buried.clone(),
-        };
+    let row = |((source, kind), counts): (&(String, &'static str), &Counts)| EventRow {
+        source: source.clone(),
+        kind,
+        arrived: counts.arrived,
+        done: counts.done,
+        duplicates: counts.duplicates,
+        retried: counts.retried,
+        deferred: counts.deferred,
+        parked: counts.parked,
+        woken: counts.woken,
+        buried: counts.buried.clone(),
+    };
     observed.counts.iter().map(row).collect()
 }
 
@@ -305,8 +306,7 @@ fn tables(before: &TableCounts, after: &TableCounts) -> BTreeMap<String, BeforeA
 
 /// With a key and a state folder that are there.
 fn next(facts: &Facts<'_>) -> Vec<String> {
-    let config = facts.state.path(crate::cli::dev::setup::SETTINGS_FILE);
-    let longshore = format!("longshore --config {}", config.display());
+    let longshore = format!("longshore --config {}", facts.settings_file.display());
     let interesting =
         facts.judge.samples().iter().find(|judged| judged.sample.name == "fails twice, then answers");
     let key =

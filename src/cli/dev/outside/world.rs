@@ -83,7 +83,8 @@ impl Default for World {
             grown,
             scripts: Mutex::default(),
             counts: Mutex::default(),
-            ids: AtomicU64::new(1),
+            // A later process on the same store must not give the ids of an earlier one again.
+            ids: AtomicU64::new(u64::try_from(SystemClock.now().0).unwrap_or(1)),
         }
     }
 }
