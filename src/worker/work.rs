@@ -12,7 +12,7 @@ use crate::{
     crash_point,
     domain::{
         event::Event,
-        outcome::{Failure, Fence, Outcome, Verdict},
+        outcome::{Failure, Fence, Outcome, Settled, Verdict},
         reason::{Class, Reason},
         timestamp::Timestamp,
     },
@@ -112,7 +112,7 @@ async fn work_claimed(
     };
     let begun = tokio::select! {
         biased;
-        () = covered.lost.cancelled() => return lost(context, event),
+        () = covered.lost.cancelled() => return let_go(context, &covered, event).await,
         () = context.stopping.cancelled() => None,
         begun = started => Some(begun),
     };
@@ -125,7 +125,7 @@ async fn work_claimed(
             let clock = Instant::now();
             let verdict = tokio::select! {
                 biased;
-                () = covered.lost.cancelled() => return lost(context, event),
+                () = covered.lost.cancelled() => return let_go(context, &covered, event).await,
                 () = context.stopped.cancelled() => Verdict::HandBack,
                 result = handle(context, &work, event) => verdict(context, around, &work, result),
             };
@@ -266,6 +266,16 @@ async fn settle(
         Some(Fence::Lost) => lost(context, event),
         None => EventEnd::Left,
     }
+}
+
+/// The lease is gone, the claim perhaps not yet: handed back, it is free at once, and its start no longer looks
+/// like a death of the process. Fenced: whoever holds the claim by now keeps it.
+async fn let_go(context: &Context, covered: &Covered<'_>, event: &Event) -> EventEnd {
+    let settled = Settled { held: covered.held().clone(), verdict: Verdict::HandBack };
+    if let Err(error) = context.parts.writer.settle(settled).await {
+        tracing::warn!(%error, event_key = %event.key, "a lost claim was not handed back");
+    }
+    lost(context, event)
 }
 
 fn lost(context: &Context, event: &Event) -> EventEnd {

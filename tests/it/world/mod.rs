@@ -223,6 +223,20 @@ impl World {
         story
     }
 
+    /// What the workers said about the events that these words name.
+    pub(crate) fn lines_about(&self, words: &str) -> String {
+        let named: Vec<&String> = self.expected.events.keys().filter(|key| words.contains(*key)).collect();
+        let mut found = String::new();
+        for number in 1..=self.workers {
+            let log = self.folder.path().join(format!("worker-{number}.log"));
+            let text = std::fs::read_to_string(log).unwrap_or_default();
+            for line in text.lines().filter(|line| named.iter().any(|key| line.contains(*key))).take(60) {
+                found += &format!("worker {number}: {line}\n");
+            }
+        }
+        found
+    }
+
     /// Turns the clock on, so that wakes which were lost are sent again.
     pub(crate) async fn wakes_are_overdue(&self) {
         self.database.age_wakes(RESEND).await;
