@@ -69,6 +69,14 @@ enum Verb {
     },
 }
 
+impl Verb {
+    /// A replay of everything must be asked for in so many words.
+    fn chooses_nothing(&self) -> bool {
+        matches!(self, Self::Replay { ids, which, all: false, .. }
+            if ids.is_empty() && which.reason.is_none() && which.source.is_none())
+    }
+}
+
 #[derive(Debug, Args)]
 struct Which {
     /// Only this reason, by its code.
@@ -95,6 +103,11 @@ impl Which {
 
 impl DlqCommand {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        if self.verb.chooses_nothing() {
+            bail!(
+                Stop::new(ExitCode::Usage, "nothing chosen").hint("name ids, --reason, --source, or --all")
+            );
+        }
         let store = context.store().await?;
         let answer = match self.verb {
             Verb::List { which, closed, json } => {
@@ -107,11 +120,7 @@ impl DlqCommand {
                 Ok(ExitCode::Ok)
             }
             Verb::Show { id, json } => show(&*store, id, json).await,
-            Verb::Replay { ids, which, all, dry_run, actor: who, json } => {
-                if ids.is_empty() && which.reason.is_none() && which.source.is_none() && !all {
-                    let stop = Stop::new(ExitCode::Usage, "nothing chosen");
-                    bail!(stop.hint("name ids, --reason, --source, or --all"));
-                }
+            Verb::Replay { ids, which, dry_run, actor: who, json, .. } => {
                 let letters = chosen(&*store, ids, which).await?;
                 let who = Some(actor(who)).filter(|_| !dry_run);
                 replay(&*store, &letters, who.as_deref(), json).await

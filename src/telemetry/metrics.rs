@@ -61,10 +61,12 @@ metrics! {
     Gauge, "longshore_parked", "Events that wait for their wake.";
     Gauge, "longshore_outbox", "Commands by state (planned, unknown).";
     Counter, "longshore_commands_total", "Commands carried out, by kind and end.";
+    Counter, "longshore_channel_sends_total", "Calls to send a message, by channel and outcome.";
+    Counter, "longshore_channel_alerts_total", "Answers of a vendor after which somebody must act, by channel and code.";
     Gauge, "longshore_dead_letters_open", "Open dead letters by reason.";
     Counter, "longshore_commit_groups_total", "Transactions of the store that carried a group, by verb.";
     Histogram(SIZES), "longshore_commit_group_size", "Members of a group, by verb.";
-    Counter, "longshore_sqs_calls_total", "Requests to the queue, by operation and result.";
+    Counter, "longshore_sqs_calls_total", "Requests to the queue by operation, repeated attempts included: each is billed.";
     Counter, "longshore_llm_requests_total", "LLM calls by provider, model and outcome.";
     Histogram(SECONDS), "longshore_llm_request_seconds", "Duration of LLM calls by provider and model.";
     Counter, "longshore_llm_tokens_total", "LLM tokens by provider, model and kind.";
@@ -140,10 +142,14 @@ fn zero() {
     ] {
         counter!(name).increment(0);
     }
-    for operation in ["receive", "delete", "change_visibility", "send", "depth", "attributes"] {
-        for result in ["ok", "error"] {
-            counter!("longshore_sqs_calls_total", "operation" => operation, "result" => result).increment(0);
-        }
+    for operation in [
+        "ReceiveMessage",
+        "DeleteMessageBatch",
+        "ChangeMessageVisibilityBatch",
+        "SendMessageBatch",
+        "GetQueueAttributes",
+    ] {
+        counter!("longshore_sqs_calls_total", "operation" => operation).increment(0);
     }
     for reason in Reason::ALL {
         gauge!("longshore_dead_letters_open", "reason" => reason.code()).set(0.0);
