@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use secrecy::ExposeSecret as _;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -31,6 +32,8 @@ use crate::{
 
 /// How often the executor shows that it turns.
 const TICK: Duration = Duration::from_millis(500);
+/// After the deadline, for answers that have just come.
+const LAST_ANSWERS: Duration = Duration::from_millis(200);
 
 /// Opens the configured store as it is: never migrates, never checks.
 ///
@@ -132,12 +135,23 @@ impl App {
 
     /// Stops in order; answers whether everything finished by itself. `hurry` shortens the drain.
     pub async fn stop(self, hurry: CancellationToken) -> bool {
-        let finished = self.running.stop(self.drain, hurry).await;
+        let deadline = Instant::now() + self.drain;
+        let finished = self.running.stop(self.drain, hurry.clone()).await;
         // Calls on the wire are paid: their answers are recorded as long as there is time.
-        let recorded = tokio::time::timeout(Duration::from_millis(200), self.gateway.drained()).await;
+        let last_call = async {
+            tokio::select! {
+                () = hurry.cancelled() => {}
+                () = tokio::time::sleep_until(deadline) => {}
+            }
+            tokio::time::sleep(LAST_ANSWERS).await;
+        };
+        let recorded = tokio::select! {
+            () = self.gateway.drained() => true,
+            () = last_call => false,
+        };
         self.ticker.abort();
         self.store.close().await;
-        finished && recorded.is_ok()
+        finished && recorded
     }
 }
 

@@ -26,26 +26,41 @@ const SWEEP_RECEIVES: usize = 50;
 /// How long a sweep hides the copies that it looks at.
 const SWEEP_VISIBILITY: Duration = Duration::from_secs(30);
 
-/// Keeps house until told to stop.
+/// Keeps house until told to stop. A round that is under way then is dropped: whatever holds it up, such as a
+/// lock of a worker that hangs, must not hold up the end.
 pub(super) async fn keep_house_until_stopped(context: Arc<Context>) {
-    let mut depth_read: Option<Instant> = None;
-    let mut swept: Option<Instant> = None;
+    let mut last = Last::default();
     loop {
-        upkeep(&context).await;
-        let every = if context.slots.in_hand() > BATCH { DEPTH_UNDER_LOAD } else { DEPTH_IDLE };
-        if depth_read.is_none_or(|at| at.elapsed() >= every) {
-            depth_read = Some(Instant::now());
-            read_depth(&context).await;
-        }
-        if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
-            swept = Some(Instant::now());
-            if let Err(error) = sweep(&context).await {
-                tracing::warn!(%error, "dead-letter queue not swept");
-            }
+        tokio::select! {
+            biased;
+            () = context.stopping.cancelled() => return,
+            () = round(&context, &mut last) => {}
         }
         tokio::select! {
             () = context.stopping.cancelled() => return,
             () = tokio::time::sleep(ROUND.min(context.visibility())) => {}
+        }
+    }
+}
+
+/// When the less frequent work was done last.
+#[derive(Default)]
+struct Last {
+    depth_read: Option<Instant>,
+    swept: Option<Instant>,
+}
+
+async fn round(context: &Context, last: &mut Last) {
+    upkeep(context).await;
+    let every = if context.slots.in_hand() > BATCH { DEPTH_UNDER_LOAD } else { DEPTH_IDLE };
+    if last.depth_read.is_none_or(|at| at.elapsed() >= every) {
+        last.depth_read = Some(Instant::now());
+        read_depth(context).await;
+    }
+    if last.swept.is_none_or(|at| at.elapsed() >= SWEEP) {
+        last.swept = Some(Instant::now());
+        if let Err(error) = sweep(context).await {
+            tracing::warn!(%error, "dead-letter queue not swept");
         }
     }
 }

@@ -14,6 +14,8 @@ mod dev;
 mod handlers;
 mod health;
 mod limits;
+mod handlers;
+mod leases;
 mod llm;
 mod messages_page;
 mod messaging;

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use longshore::store::{contract::Store as _, postgres::PostgresStore, sqlite::SqliteStore};
-use sqlx::{AssertSqlSafe, PgPool, Row as _, SqlitePool, sqlite::SqliteConnectOptions};
+use sqlx::{AssertSqlSafe, Connection as _, PgPool, Row as _, SqliteConnection, SqlitePool, sqlite::SqliteConnectOptions};
 
 use crate::store::harness::Namespace;
 
@@ -86,6 +86,25 @@ impl Database {
                 let text =
                     format!("UPDATE parked SET woken_at = woken_at - {micros} * interval '1 microsecond'");
                 sqlx::query(AssertSqlSafe(text)).execute(pool).await.unwrap();
+            }
+        }
+    }
+
+    /// Is nobody in the middle of writing?
+    pub(crate) async fn is_calm(&self) -> bool {
+        match &self.raw {
+            Raw::Sqlite(_) => {
+                let path = self.url.trim_start_matches("sqlite:");
+                let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::ZERO);
+                let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+                let free = sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.is_ok();
+                connection.close().await.unwrap();
+                free
+            }
+            Raw::Postgres(pool, _) => {
+                let locks = "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+                    WHERE c.relnamespace = current_schema()::regnamespace";
+                sqlx::query_scalar::<_, i64>(locks).fetch_one(pool).await.unwrap() == 0
             }
         }
     }

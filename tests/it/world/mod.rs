@@ -91,8 +91,10 @@ impl World {
         let client = aws_client(endpoint).await;
         let mut urls = Vec::new();
         for suffix in ["events", "dead"] {
-            let made = client.create_queue().queue_name(format!("{name}-{suffix}")).send().await.unwrap();
-            urls.push(made.queue_url().unwrap().to_owned());
+            let name = format!("{name}-{suffix}");
+            client.create_queue().queue_name(&name).send().await.unwrap();
+            // What the server answers has a host that is no good at a number as address.
+            urls.push(format!("{endpoint}/000000000000/{name}"));
         }
         Self::around(kind, knobs, folder, None, [endpoint, &urls[0], &urls[1]]).await
     }
@@ -240,6 +242,27 @@ impl World {
     /// Turns the clock on, so that wakes which were lost are sent again.
     pub(crate) async fn wakes_are_overdue(&self) {
         self.database.age_wakes(RESEND).await;
+    }
+
+    /// Every row that a worker can change, as text: the same as long as nobody commits anything.
+    pub(crate) async fn snapshot(&self) -> Vec<Vec<Option<String>>> {
+        let mut rows = Vec::new();
+        for what in [
+            "key, state, CAST(ticket AS TEXT), CAST(updated_at AS TEXT) FROM inbox",
+            "subject, action, CAST(id AS TEXT) FROM audit_log",
+            "id, state, CAST(tries AS TEXT), CAST(updated_at AS TEXT) FROM outbox",
+            "event_key, step, CAST(attempt AS TEXT), state FROM llm_journal",
+            "id, status FROM llm_ledger",
+            "event_key, kind FROM results",
+            "vendor_id, direction FROM messages",
+            "vendor_id, state FROM deliveries",
+            "id, CAST(updated_at AS TEXT) FROM conversations",
+            "external_id, name, value FROM contact_properties",
+            "id, CAST(seen AS TEXT) FROM dead_letters",
+        ] {
+            rows.extend(self.database.rows(&format!("SELECT {what} ORDER BY 1, 2")).await);
+        }
+        rows
     }
 
     /// Takes everything down.

@@ -80,9 +80,14 @@ impl Worker {
         assert!(status.success(), "{status}\n{}", self.log());
     }
 
+    /// Everything that it said.
+    pub(crate) fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// What it said, but for the ordinary.
     pub(crate) fn log(&self) -> String {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let text = self.said();
         let lines: Vec<&str> = text.lines().filter(|line| !line.contains("\"level\":\"INFO\"")).collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
@@ -96,25 +101,12 @@ impl Drop for Worker {
     }
 }
 
-/// Says to [`child`] that it is one, and with which settings.
-const SETTINGS: &str = "LONGSHORE_TEST_WORKER";
-
+/// `longshore worker` with these settings, and nothing of the test's own environment.
 fn command(settings: &Path) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "world::process::child", "--nocapture"]).env(SETTINGS, settings);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
+    command.arg("worker").arg("--config").arg(settings);
+    for ours in ["LONGSHORE_TEST_POSTGRES", "LONGSHORE_TEST_SQS", "LONGSHORE_TEST_SEED"] {
+        command.env_remove(ours);
+    }
     command
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::disallowed_methods, reason = "the test's own")]
-async fn child() {
-    use longshore::{app::App, lifecycle::Shutdown, worker::trail::Trail};
-    let Ok(file) = std::env::var(SETTINGS) else { return };
-    let settings = super::settings::read(Path::new(&file));
-    tracing_subscriber::fmt().json().with_env_filter("info").init();
-    let shutdown = Shutdown::default();
-    shutdown.on_signals(settings.worker.drain).unwrap();
-    let app = App::start(settings, Trail::default()).await.unwrap();
-    shutdown.stopping().cancelled().await;
-    std::process::exit(if app.stop(shutdown.hurry()).await { 0 } else { 75 });
 }
