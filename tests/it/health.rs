@@ -87,7 +87,9 @@ async fn readiness_names_what_is_wrong_and_liveness_does_not_care() {
     assert!(text.contains("longshore migrate up"), "{text}");
 
     port.store.migrate().await.unwrap();
-    (0..3).for_each(|_| drop(port.vitals.poll_failed()));
+    for _ in 0..3 {
+        port.vitals.poll_failed();
+    }
     port.vitals.drain();
     assert_eq!(port.checks("readyz").await.1, ["queue", "draining"]);
 

@@ -68,7 +68,7 @@ async fn a_dead_letter_queue_must_exist() {
     server.ensure_queue("dead", &[]).await.unwrap();
     set("dead").await.unwrap();
     let sources = sqs.list_dead_letter_source_queues().queue_url(server.queue_url("dead")).send().await;
-    assert_eq!(sources.unwrap().queue_urls(), [url.clone()]);
+    assert_eq!(sources.unwrap().queue_urls(), std::slice::from_ref(&url));
     server.shutdown().await;
 }
 

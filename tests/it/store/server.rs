@@ -122,7 +122,8 @@ async fn partitions_are_made_ahead_and_used() {
     h.execute(&format!("DROP TABLE {newest}")).await;
     let other = h.another().await;
     let (one, two) = tokio::join!(h.store.maintain(), other.maintain());
-    (one.unwrap(), two.unwrap());
+    one.unwrap();
+    two.unwrap();
     for table in ["events", "llm_ledger", "audit_log"] {
         assert_eq!(count(table).await, 4, "{table}");
     }

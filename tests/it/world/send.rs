@@ -38,7 +38,7 @@ impl World {
             "text": { "body": text },
         });
         let contact = json!({ "profile": { "name": "Ines" }, "wa_id": person });
-        self.from_whatsapp(&json!({ "messages": [message], "contacts": [contact] }));
+        self.whatsapp_change(&json!({ "messages": [message], "contacts": [contact] }));
         let key = format!("whatsapp:{WABA}/{PHONE}:msg:{id}");
         self.expected.events.insert(key.clone(), None);
         self.expected.read.insert(key.clone(), text);
@@ -64,14 +64,14 @@ impl World {
         if let Some(command) = command {
             item["biz_opaque_callback_data"] = json!(command);
         }
-        self.from_whatsapp(&json!({ "statuses": [item] }));
+        self.whatsapp_change(&json!({ "statuses": [item] }));
         let key = format!("whatsapp:{WABA}/{PHONE}:status:{message}:{status}");
         self.expected.events.insert(key.clone(), None);
         self.expected.statuses.insert(message.to_owned());
         key
     }
 
-    fn from_whatsapp(&mut self, value: &Value) {
+    fn whatsapp_change(&mut self, value: &Value) {
         let mut value = value.clone();
         value["messaging_product"] = json!("whatsapp");
         value["metadata"] = json!({ "display_phone_number": "34600111222", "phone_number_id": PHONE });

@@ -50,24 +50,27 @@ pub(super) struct Places<'a> {
 
 /// Writes file and keys.
 pub(super) fn write(places: &Places<'_>, knobs: &Knobs) -> PathBuf {
-    let secret = |name: &str, value: &str| {
-        let path = places.folder.join(name);
-        fs::write(&path, value).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        format!("file:{}", path.display())
-    };
+    let text = [machine(places, knobs), senders(places), outside(places)].concat();
+    let path = places.folder.join("longshore.toml");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn secret(places: &Places<'_>, name: &str, value: &str) -> String {
+    let path = places.folder.join(name);
+    fs::write(&path, value).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    format!("file:{}", path.display())
+}
+
+fn machine(places: &Places<'_>, knobs: &Knobs) -> String {
+    let Places { queue, dead, endpoint, .. } = places;
+    let Knobs { visibility, wait, drain, concurrency, attempts, park_after, backoff } = knobs;
     let store = match places.store {
         url if url.starts_with("sqlite:") => url.to_owned(),
-        url => secret("store-url", url),
+        url => secret(places, "store-url", url),
     };
-    let source = |name: &str| {
-        let key = secret(name, secret_of(name));
-        format!(
-            "[sources.{name}]\nvendor = \"{name}\"\ntenant = \"acme\"\nkeys = [{{ id = \"{name}-1\", secret = \"{key}\" }}]\n"
-        )
-    };
-    let sources = ["whatsapp", "hubspot", "standard-webhooks", "jobs"].map(source).concat();
-    let text = format!(
+    format!(
         r#"
 [queue]
 url = "{queue}"
@@ -88,6 +91,26 @@ park_after = "{park_after}"
 drain = "{drain}"
 handler_timeout = "60s"
 drills = true
+[admin]
+listen = "127.0.0.1:0"
+[log]
+filter = "info"
+format = "json"
+"#
+    )
+}
+
+fn senders(places: &Places<'_>) -> String {
+    let source = |name: &str| {
+        let key = secret(places, name, secret_of(name));
+        format!(
+            "[sources.{name}]\nvendor = \"{name}\"\ntenant = \"acme\"\nkeys = [{{ id = \"{name}-1\", secret = \"{key}\" }}]\n"
+        )
+    };
+    let sources = ["whatsapp", "hubspot", "standard-webhooks", "jobs"].map(source).concat();
+    let (edge, waker) = (secret(places, "edge", EDGE), secret(places, "waker", WAKER));
+    format!(
+        r#"
 [seal]
 sign_with = "waker"
 keys = [
@@ -95,6 +118,15 @@ keys = [
   {{ id = "waker", secret = "{waker}", sources = ["wake"] }},
 ]
 {sources}
+"#
+    )
+}
+
+fn outside(places: &Places<'_>) -> String {
+    let (llm, whatsapp) = (places.outside.llm_base_url(), places.outside.whatsapp_base_url());
+    let (llm_key, token) = (secret(places, "llm-key", "sk-test"), secret(places, "token", "token"));
+    format!(
+        r#"
 [llm]
 default = "openai"
 [llm.providers.openai]
@@ -109,32 +141,8 @@ backoff = "50ms"
 base_url = "{whatsapp}"
 access_token = "{token}"
 timeout = "600ms"
-[admin]
-listen = "127.0.0.1:0"
-[log]
-filter = "info"
-format = "json"
-"#,
-        queue = places.queue,
-        dead = places.dead,
-        endpoint = places.endpoint,
-        wait = knobs.wait,
-        visibility = knobs.visibility,
-        concurrency = knobs.concurrency,
-        attempts = knobs.attempts,
-        backoff = knobs.backoff,
-        park_after = knobs.park_after,
-        drain = knobs.drain,
-        edge = secret("edge", EDGE),
-        waker = secret("waker", WAKER),
-        llm = places.outside.llm_base_url(),
-        llm_key = secret("llm-key", "sk-test"),
-        whatsapp = places.outside.whatsapp_base_url(),
-        token = secret("token", "token"),
-    );
-    let path = places.folder.join("longshore.toml");
-    fs::write(&path, text).unwrap();
-    path
+"#
+    )
 }
 
 /// Reads such a file, as a worker does.
