@@ -25,11 +25,11 @@ pub enum KeyState {
 #[derive(Clone, Debug, Config)]
 pub struct KeySettings {
     /// Names the key in `webhook-key-id`, logs and tables.
-    /// Example: "2026-11"
+    /// Example: `"2026-11"`
     pub id: String,
 
     /// Reference to the secret.
-    /// Example: "credential:whatsapp_app_secret"
+    /// Example: `"credential:whatsapp_app_secret"`
     pub secret: SecretRef,
 
     /// `active`; `replay-only` (good only for ids that the store knows already); `revoked`.
@@ -37,11 +37,11 @@ pub struct KeySettings {
     pub state: KeyState,
 
     /// Not good before: RFC 3339, judged by the scheme's own "now".
-    /// Example: "2026-11-01T00:00:00Z"
+    /// Example: `"2026-11-01T00:00:00Z"`
     pub not_before: Option<String>,
 
     /// Not good after: RFC 3339, judged by the scheme's own "now".
-    /// Example: "2027-11-01T00:00:00Z"
+    /// Example: `"2027-11-01T00:00:00Z"`
     pub not_after: Option<String>,
 }
 
@@ -59,7 +59,7 @@ pub struct SealKeySettings {
 #[derive(Config)]
 pub(super) struct SealKeyScope {
     /// Names of the sources that this key may seal, or `*` for all; `wake` (never part of `*`) for our own scheduler.
-    /// Example: ["*", "wake"]
+    /// Example: `["*", "wake"]`
     #[expect(dead_code, reason = "only its description is used")]
     pub(super) sources: Vec<String>,
 }
@@ -68,7 +68,7 @@ pub(super) struct SealKeyScope {
 #[derive(Clone, Debug, Config)]
 pub struct SourceSettings {
     /// Whose scheme and format: `whatsapp`, `hubspot`, `standard-webhooks` or `jobs`.
-    /// Example: "whatsapp"
+    /// Example: `"whatsapp"`
     pub vendor: String,
 
     /// Its keys; several during a rotation.
@@ -76,7 +76,7 @@ pub struct SourceSettings {
     pub keys: Vec<KeySettings>,
 
     /// Tenant of everything from this source.
-    /// Example: "acme"
+    /// Example: `"acme"`
     pub tenant: Option<String>,
 
     /// Tenant by the sender's account (phone number id, portal id ...); comes before `tenant`.
@@ -92,7 +92,7 @@ pub struct SourceSettings {
     pub max_body: usize,
 
     /// Scheme, host and path as the vendor knows them, where the edge sees others.
-    /// Example: "https://hooks.example.com/hubspot"
+    /// Example: `"https://hooks.example.com/hubspot"`
     pub public_url: Option<String>,
 }
 
@@ -100,7 +100,7 @@ pub struct SourceSettings {
 #[derive(Clone, Debug, Default, Config)]
 pub struct TenantSettings {
     /// Name of an `llm.providers` entry; `llm.default` when absent.
-    /// Example: "openai"
+    /// Example: `"openai"`
     pub llm: Option<String>,
 }
 
@@ -118,19 +118,19 @@ pub enum ProviderKind {
 #[derive(Clone, Debug, Config)]
 pub struct ProviderSettings {
     /// `openai` (chat completions, or any server that speaks them) or `rules` (deterministic, no key, cost 0).
-    /// Example: "openai"
+    /// Example: `"openai"`
     pub kind: ProviderKind,
 
     /// Up to and with `/v1`. OpenAI's own when absent.
-    /// Example: "https://api.openai.com/v1"
+    /// Example: `"https://api.openai.com/v1"`
     pub base_url: Option<String>,
 
     /// Reference to the API key.
-    /// Example: "credential:openai_api_key"
+    /// Example: `"credential:openai_api_key"`
     pub api_key: Option<SecretRef>,
 
     /// The model to ask.
-    /// Example: "gpt-5-mini"
+    /// Example: `"gpt-5-mini"`
     pub model: Option<String>,
 
     /// Longest time for one call.

@@ -61,32 +61,32 @@ pub struct Settings {
 #[derive(Clone, Debug, Config)]
 pub struct QueueSettings {
     /// URL of the queue to work. The worker needs it.
-    /// Example: "https://sqs.eu-central-1.amazonaws.com/123456789012/longshore"
+    /// Example: `"https://sqs.eu-central-1.amazonaws.com/123456789012/longshore"`
     #[config(env = "LONGSHORE_QUEUE_URL", default = "")]
     pub url: String,
 
     /// URL of its dead-letter queue. The worker needs it.
-    /// Example: "https://sqs.eu-central-1.amazonaws.com/123456789012/longshore-dead"
+    /// Example: `"https://sqs.eu-central-1.amazonaws.com/123456789012/longshore-dead"`
     #[config(env = "LONGSHORE_QUEUE_DEAD_LETTER_URL", default = "")]
     pub dead_letter_url: String,
 
     /// Endpoint of an SQS-compatible server. Amazon's own when absent.
-    /// Example: "http://127.0.0.1:9324"
+    /// Example: `"http://127.0.0.1:9324"`
     #[config(env = "LONGSHORE_QUEUE_ENDPOINT")]
     pub endpoint: Option<String>,
 
     /// AWS region. When absent the AWS SDK decides (`AWS_REGION`, profile).
-    /// Example: "eu-central-1"
+    /// Example: `"eu-central-1"`
     #[config(env = "LONGSHORE_QUEUE_REGION")]
     pub region: Option<String>,
 
     /// Form of messages without a `longshore-form` attribute. When absent they are dead letters (`unknown_form`).
-    /// Example: "envelope.v1"
+    /// Example: `"envelope.v1"`
     #[config(env = "LONGSHORE_QUEUE_DEFAULT_FORM")]
     pub default_form: Option<String>,
 
     /// Source of messages without a `longshore-source` attribute: a name under `sources`.
-    /// Example: "whatsapp-main"
+    /// Example: `"whatsapp-main"`
     #[config(env = "LONGSHORE_QUEUE_DEFAULT_SOURCE")]
     pub default_source: Option<String>,
 
@@ -174,7 +174,7 @@ pub struct SealSettings {
     pub keys: Vec<SealKeySettings>,
 
     /// Id of the key with which this process seals wakes and test messages.
-    /// Example: "edge-2026"
+    /// Example: `"edge-2026"`
     #[config(env = "LONGSHORE_SEAL_SIGN_WITH")]
     pub sign_with: Option<String>,
 }
@@ -191,7 +191,7 @@ pub struct LlmSettings {
     pub default: String,
 
     /// A price table (JSON) to use instead of the shipped one.
-    /// Example: "/etc/longshore/prices.json"
+    /// Example: `"/etc/longshore/prices.json"`
     #[config(env = "LONGSHORE_LLM_PRICES")]
     pub prices: Option<PathBuf>,
 }
@@ -204,7 +204,7 @@ pub struct WhatsappSettings {
     pub base_url: String,
 
     /// Reference to the system user's token. Without one nothing is sent, and commands wait.
-    /// Example: "credential:whatsapp_access_token"
+    /// Example: `"credential:whatsapp_access_token"`
     #[config(env = "LONGSHORE_WHATSAPP_ACCESS_TOKEN")]
     pub access_token: Option<SecretRef>,
 

@@ -83,7 +83,8 @@ AWS Secrets Manager is not supported in this release.
 /// The documentation of a field without its example, and the example.
 fn documented(field: &Field) -> (Vec<&'static str>, Option<&'static str>) {
     let lines = field.doc.iter().map(|line| line.trim());
-    let example = lines.clone().find_map(|line| line.strip_prefix("Example: "));
+    let example =
+        lines.clone().find_map(|line| line.strip_prefix("Example: ")).map(|text| text.trim_matches('`'));
     (lines.filter(|line| !line.starts_with("Example: ")).collect(), example)
 }
 

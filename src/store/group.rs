@@ -1,9 +1,9 @@
 //! Group commit: writes that are ready together share one transaction, because a commit costs a disk
 //! flush and a hundred of them cost one.
 //!
-//! Each verb has a queue and one task. The task takes what waits, up to [`LARGEST_GROUP`]; while its
-//! transaction is under way the next group gathers. A lone write waits [`QUIET`] for company, never longer
-//! than [`LINGER`] in all.
+//! Each verb has a queue and one task. The task takes what waits, up to `LARGEST_GROUP`; while its
+//! transaction is under way the next group gathers. A lone write waits `QUIET` for company, never longer
+//! than `LINGER` in all.
 
 use std::{collections::HashSet, future::Future, sync::Arc, time::Duration};
 
