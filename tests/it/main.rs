@@ -8,13 +8,13 @@
 )]
 
 mod config;
+mod crash;
 mod dev;
 mod handlers;
 mod llm;
 mod messages_page;
 mod messaging;
 mod queue;
-mod crash;
 mod senders;
 mod sources_decode;
 mod sources_known_answers;
