@@ -7,7 +7,10 @@ use crate::{
         observed::Observed,
         samples::sample::{End, Expect, Sample, Step},
     },
-    domain::ids::{EventKey, TenantId},
+    domain::{
+        ids::{EventKey, TenantId},
+        reason::Reason,
+    },
     store::contract::{EventHistory, Result, Store},
 };
 
@@ -54,6 +57,11 @@ impl Judge {
     /// Was none of the events known before?
     pub(crate) fn is_first_run(&self) -> bool {
         self.before.is_empty()
+    }
+
+    /// Had some begun before, and not ended?
+    pub(crate) fn carries_on(&self) -> bool {
+        self.before.values().any(|state| !is_end(state))
     }
 
     /// All samples.
@@ -115,14 +123,17 @@ impl Judge {
 
 /// Judged by what was seen; `None` where only the store can tell.
 fn seen(expect: &Expect, before: &HashMap<EventKey, String>, observed: &Observed) -> Option<bool> {
-    let ended_before = |key| before.get(key).filter(|state| matches!(state.as_str(), "done" | "buried"));
+    let ended_before = |key| before.get(key).filter(|state| is_end(state));
     match expect {
         Expect::Event { key, end, through } => Some(match (ended_before(key), observed.end(key)) {
-            (Some(state), None) => state == name(*end) && observed.duplicates(key) > 0,
+            (Some(_), None) => observed.duplicates(key) > 0,
             // Worked again, though it had ended.
             (Some(_), Some(_)) => false,
-            // A run that was cut off may have been anywhere on the way.
-            (None, ended) if before.contains_key(key) => ended == Some(*end),
+            // A run that was cut off may have been anywhere on the way, and the stand-in has forgotten how often
+            // it failed already.
+            (None, ended) if before.contains_key(key) => {
+                ended == Some(*end) || ended == Some(End::Buried(Reason::AttemptsExhausted))
+            }
             (None, ended) => ended == Some(*end) && in_order(through, observed.steps(key)),
         }),
         Expect::Duplicate { key, copy } => {
@@ -131,19 +142,17 @@ fn seen(expect: &Expect, before: &HashMap<EventKey, String>, observed: &Observed
         Expect::Rejected { id, reason } => Some(observed.rejection(id) == Some(*reason)),
         Expect::PutBack(reason) => Some(observed.put_back(*reason) > 0),
         Expect::Attempt { key, end } => Some(before.contains_key(key) || observed.attempt_ended(key, end)),
-        Expect::Command { .. }
-        | Expect::NoCommand(_)
-        | Expect::Calls { .. }
-        | Expect::Property { .. }
-        | Expect::NoEvent => None,
+        // Judged in the run that does the work.
+        Expect::Command { key, .. } | Expect::NoCommand(key) | Expect::Calls { key, .. } => {
+            before.contains_key(key).then_some(true)
+        }
+        Expect::Property { .. } | Expect::NoEvent => None,
     }
 }
 
-fn name(end: End) -> &'static str {
-    match end {
-        End::Done => "done",
-        End::Buried(_) => "buried",
-    }
+/// States that an event does not leave by itself.
+fn is_end(state: &str) -> bool {
+    matches!(state, "done" | "buried")
 }
 
 /// Are these among those, in this order?
@@ -216,7 +225,6 @@ mod tests {
         domain::{
             ids::{CorrelationId, TenantId},
             outcome::Failure,
-            reason::Reason,
         },
         worker::trail::{Happening, Subject},
     };
@@ -268,9 +276,19 @@ mod tests {
         assert_eq!(judge(&[duplicate("done")]), Some(true));
         let again = Happening::Done(subject("k"), Duration::ZERO);
         assert_eq!(judge(&[duplicate("done"), again]), Some(false));
+        assert_eq!(seen(&Expect::NoCommand("k".into()), &before, &observed(&[])), Some(true));
         let copy = Expect::Duplicate { key: "k".into(), copy: 1 };
         assert_eq!(seen(&copy, &before, &observed(&[duplicate("done")])), Some(false));
         let two = [duplicate("done"), duplicate("done")];
         assert_eq!(seen(&copy, &before, &observed(&two)), Some(true));
+    }
+
+    #[test]
+    fn after_a_run_that_was_cut_off_only_the_end_counts() {
+        let before = HashMap::from([(EventKey::from("k"), "waiting".to_owned())]);
+        let expect = done_through(&"k".into(), &[Step::Retried(Reason::HandlerFailed)]);
+        let end = [Happening::Done(subject("k"), Duration::ZERO)];
+        assert_eq!(seen(&expect, &before, &observed(&end)), Some(true));
+        assert_eq!(seen(&expect, &before, &observed(&[Happening::Arrived(subject("k"))])), Some(false));
     }
 }

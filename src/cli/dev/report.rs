@@ -186,7 +186,11 @@ fn figures(summary: &Summary, lines: &Lines) {
 fn verdict(summary: &Summary, lines: &Lines) {
     let all = summary.samples.len();
     let good = summary.samples.iter().filter(|sample| sample.ok).count();
-    let run = if summary.first_run { "" } else { " (sent before: nothing is worked twice)" };
+    let run = match (summary.first_run, summary.carries_on) {
+        (true, _) => "",
+        (false, true) => " (carried on where an earlier run was cut off)",
+        (false, false) => " (sent before: all recognised, nothing worked twice)",
+    };
     let text = format!("{good} of {all} samples ended as they should, in {:.1} s{run}", summary.seconds);
     let tone = if summary.ok { Tone::Good } else { Tone::Bad };
     lines.heading(&lines.toned(&text, tone));

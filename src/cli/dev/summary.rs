@@ -41,7 +41,10 @@ impl Standing {
 pub(crate) struct Summary {
     /// Did all samples end as they should?
     pub(crate) ok: bool,
+    /// None of the samples' events was known before.
     pub(crate) first_run: bool,
+    /// Some of them had begun before and not ended: an earlier run was cut off.
+    pub(crate) carries_on: bool,
     pub(crate) seconds: f64,
     pub(crate) state_dir: String,
     pub(crate) samples: Vec<SampleEnd>,
@@ -175,6 +178,7 @@ impl Summary {
             // What was missed cannot be vouched for.
             ok: samples.iter().all(|sample| sample.ok) && observed.missed == 0,
             first_run: judge.is_first_run(),
+            carries_on: judge.carries_on(),
             seconds: facts.seconds,
             state_dir: facts.state.root().display().to_string(),
             events: events(observed),
