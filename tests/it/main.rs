@@ -16,6 +16,7 @@ mod health;
 mod limits;
 mod handlers;
 mod leases;
+mod limits;
 mod llm;
 mod messages_page;
 mod messaging;

@@ -3,7 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use longshore::store::{contract::Store as _, postgres::PostgresStore, sqlite::SqliteStore};
-use sqlx::{AssertSqlSafe, Connection as _, PgPool, Row as _, SqliteConnection, SqlitePool, sqlite::SqliteConnectOptions};
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgPool, Row as _, SqliteConnection, SqlitePool,
+    sqlite::SqliteConnectOptions,
+};
 
 use crate::store::harness::Namespace;
 

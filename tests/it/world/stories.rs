@@ -28,7 +28,6 @@ macro_rules! on_both {
         }
     )+};
 }
-pub(crate) use on_both;
 
 on_both! {
     a_message_is_read_answered_once_and_stored
