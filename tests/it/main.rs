@@ -13,8 +13,6 @@ mod crash;
 mod dev;
 mod handlers;
 mod health;
-mod limits;
-mod handlers;
 mod leases;
 mod limits;
 mod llm;
