@@ -12,7 +12,7 @@ use crate::{
         outcome::{Failure, Settled, Verdict},
         reason::Reason,
     },
-    store::contract::{DLQ_LANE, REQUEUE_LANE, Result, StoreError},
+    store::contract::{Result, StoreError, copy_lane, requeue_lane},
 };
 
 /// Text without NUL, which Postgres refuses and SQLite's JSON functions cut at.
@@ -163,7 +163,7 @@ pub(crate) fn copy_command(dead_letter: &str, tenant: &str, correlation: Option<
     Command {
         tenant: TenantId::from(tenant),
         correlation_id: CorrelationId::from(correlation.unwrap_or(dead_letter)),
-        lane: DLQ_LANE.to_owned(),
+        lane: copy_lane(dead_letter),
         expires_at: None,
         action: Action::CopyDeadLetter { dead_letter: dead_letter.to_owned() },
     }
@@ -174,7 +174,7 @@ pub(crate) fn requeue_command(dead_letter: &str) -> Command {
     Command {
         tenant: TenantId::from(""),
         correlation_id: CorrelationId::from(dead_letter),
-        lane: REQUEUE_LANE.to_owned(),
+        lane: requeue_lane(dead_letter),
         expires_at: None,
         action: Action::Requeue { dead_letter: dead_letter.to_owned() },
     }
