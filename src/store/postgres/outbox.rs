@@ -12,7 +12,8 @@ use crate::{
     },
     store::{
         contract::StoreError,
-        postgres::db::{Step, calendar, clean, column, left, micros},
+        postgres::db::{Step, calendar, column, left, micros},
+        rows::indexed_prefix,
     },
 };
 
@@ -153,7 +154,7 @@ pub(super) async fn pause(tx: &mut PgConnection, lane_prefix: &str, until: Times
         "INSERT INTO lane_pauses AS old (prefix, until) VALUES ($1, $2)
          ON CONFLICT (prefix) DO UPDATE SET until = greatest(old.until, excluded.until)",
     )
-    .bind(clean(lane_prefix))
+    .bind(indexed_prefix(lane_prefix))
     .bind(calendar(until))
     .execute(tx)
     .await?;

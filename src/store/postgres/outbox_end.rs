@@ -16,13 +16,13 @@ use crate::{
         contract::Resolution,
         postgres::{
             audit,
-            db::{Step, calendar, clean, column, time},
+            db::{Step, calendar, clean, column, indexed, time},
             dead_letters::{self, NewDeadLetter},
             outbox::settle_told,
             records,
         },
         record_rows::DeliveryRow,
-        rows::{AuditEntry, text},
+        rows::{self, AuditEntry},
     },
 };
 
@@ -43,7 +43,7 @@ struct End<'a> {
 impl<'a> End<'a> {
     fn new(CommandEnd { id, tries, end }: &'a CommandEnd) -> Self {
         let plain = |state| Self {
-            id: clean(id.as_str()),
+            id: indexed(id.as_str()),
             tries: Some(*tries),
             state,
             vendor_id: None,
@@ -158,7 +158,7 @@ fn delivery<'a>(row: &'a PgRow, end: &'a End<'_>) -> Step<Option<DeliveryRow<'a>
     let (Some(channel), Some(vendor_id)) = (channel, end.vendor_id) else { return Ok(None) };
     Ok(Some(DeliveryRow {
         channel,
-        vendor_id: text(vendor_id),
+        vendor_id: rows::indexed(vendor_id),
         state: DeliveryState::Sent.name(),
         rank: DeliveryState::Sent.rank(),
         at: time(row, "updated_at")?.0,
@@ -200,7 +200,7 @@ pub(super) async fn resolve(
             updated_at = clock_timestamp()
          WHERE id = $1 AND state = 'unknown' RETURNING event_key, tenant",
     )
-    .bind(clean(id.as_str()))
+    .bind(indexed(id.as_str()))
     .bind(state.name())
     .fetch_optional(&mut *tx)
     .await?;

@@ -13,7 +13,7 @@ use crate::{
     },
     store::{
         contract::{Result, StoreError},
-        rows::json,
+        rows::{indexed_prefix, json},
         sqlite::db::{Db, Tx, failed, get, micros, until},
     },
 };
@@ -150,7 +150,7 @@ pub(super) async fn pause(db: &Db, lane_prefix: &str, until: Timestamp) -> Resul
         "INSERT INTO lane_pauses (prefix, until) VALUES (?1, ?2)
          ON CONFLICT (prefix) DO UPDATE SET until = max(until, excluded.until)",
     )
-    .bind(lane_prefix)
+    .bind(indexed_prefix(lane_prefix))
     .bind(until.0)
     .execute(tx.on())
     .await

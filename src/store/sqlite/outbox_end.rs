@@ -14,7 +14,7 @@ use crate::{
     store::{
         contract::{Resolution, Result},
         record_rows::DeliveryRow,
-        rows::{AuditEntry, text},
+        rows::{AuditEntry, indexed, text},
         sqlite::{
             audit,
             db::{Db, Tx, failed, get},
@@ -96,7 +96,7 @@ pub(super) async fn settle(db: &Db, ends: &[CommandEnd]) -> Result<()> {
         match end.state {
             CommandState::Sent => sent.extend(SentMessage::new(&row, end.vendor_id)?),
             CommandState::Refused => refused.push(dead_letter(&mut tx, &row, end.detail).await?),
-            CommandState::Unknown => unknown.push(told.id.0.clone()),
+            CommandState::Unknown => unknown.push(get(&row, "id")?),
             CommandState::Planned | CommandState::Sending | CommandState::Dropped => {}
         }
     }
@@ -111,7 +111,7 @@ pub(super) async fn settle(db: &Db, ends: &[CommandEnd]) -> Result<()> {
 async fn change(tx: &mut Tx, id: &CommandId, end: &End<'_>) -> Result<Option<SqliteRow>> {
     let now = tx.now;
     sqlx::query(END)
-        .bind(id.as_str())
+        .bind(indexed(id.as_str()))
         .bind(end.state.name())
         .bind(now)
         .bind(end.vendor_id.map(text))
@@ -144,7 +144,7 @@ impl<'a> SentMessage<'a> {
     fn delivery(&self, now: i64) -> DeliveryRow<'_> {
         DeliveryRow {
             channel: &self.channel,
-            vendor_id: text(self.vendor_id),
+            vendor_id: indexed(self.vendor_id),
             state: DeliveryState::Sent.name(),
             rank: DeliveryState::Sent.rank(),
             at: now,
@@ -188,7 +188,7 @@ pub(super) async fn resolve(db: &Db, id: &CommandId, resolution: Resolution, act
         "UPDATE outbox SET state = ?2, not_before = ?3, lease_until = NULL, updated_at = ?3
          WHERE id = ?1 AND state = 'unknown' RETURNING event_key, tenant",
     )
-    .bind(id.as_str())
+    .bind(indexed(id.as_str()))
     .bind(state.name())
     .bind(now)
     .fetch_optional(tx.on())

@@ -6,6 +6,7 @@ mod fixtures;
 pub(crate) mod harness;
 mod hostile;
 mod journal;
+mod long;
 mod outbox;
 mod parking;
 mod races;
@@ -135,6 +136,13 @@ on_both! { Harness:
         a_nul_can_be_buried_and_replayed
         a_failed_call_with_any_detail_is_recorded
         times_beyond_the_calendar_do_not_wedge
+    }
+    long {
+        long_names_of_contacts_are_found_again
+        long_ids_of_records_stay_distinct
+        long_lanes_and_persons_are_served
+        long_ids_of_dead_letters_are_found_again
+        a_long_seal_is_known_again
     }
     races {
         each_of_two_hundred_keys_is_claimed_once
