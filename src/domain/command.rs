@@ -180,6 +180,8 @@ pub enum Pause {
 pub struct CommandEnd {
     /// Which.
     pub id: CommandId,
+    /// Of which try: [`TakenCommand::tries`]. An older one is not believed any more, unless it was sent.
+    pub tries: i32,
     /// How it ended, or when it is to be tried again.
     pub end: CommandEndState,
 }

@@ -153,7 +153,8 @@ pub trait Store: Send + Sync + 'static {
     async fn schema(&self) -> Result<SchemaState>;
     /// Brings the schema up to date; names what it applied. Two processes at once apply it once.
     async fn migrate(&self) -> Result<Vec<String>>;
-    /// Small regular work: partitions ahead of time, lapsed `sending` commands. Short transactions.
+    /// Small regular work: partitions ahead of time, lapsed `sending` commands, pauses that are over. Short
+    /// transactions.
     async fn maintain(&self) -> Result<()>;
     /// Gives connections back; later calls fail.
     async fn close(&self);
@@ -205,14 +206,18 @@ pub trait Store: Send + Sync + 'static {
 
     // -- outbox ----------------------------------------------------------------
 
-    /// Takes planned commands that are due and first in their lane, as `sending`, at most one a lane.
+    /// Takes planned commands that are due and first in their lane, as `sending`, at most one a lane, also
+    /// when a person or a replay plans an earlier one of that lane again at the same time.
     /// Commands of a lane behind one that is `sending` or planned earlier wait; refused, unknown, dropped
     /// and sent ones do not block.
     async fn outbox_take(&self, limit: i64, lease: Duration) -> Result<Vec<TakenCommand>>;
     /// Records how taken commands ended. A refused one becomes a dead letter; a sent message gets its
-    /// delivery row, linked to a status that came earlier.
+    /// delivery row, linked to a status that came earlier. Fenced by `tries`: what a taker says whose command
+    /// was taken again meanwhile changes nothing, but for `Sent`, which is believed of every try, so that
+    /// what a person has is never sent once more.
     async fn outbox_settle(&self, ends: &[CommandEnd]) -> Result<()>;
-    /// Holds back a whole sender or lane prefix: its planned commands are not due before.
+    /// Holds back a whole sender or lane prefix: its commands, also those planned while it lasts, are not
+    /// due before. A shorter pause does not undo a longer one.
     async fn outbox_pause(&self, lane_prefix: &str, until: Timestamp) -> Result<()>;
     /// How long until the next planned command is due; `None` when there is none.
     async fn outbox_next(&self) -> Result<Option<Duration>>;
@@ -263,7 +268,7 @@ pub trait Store: Send + Sync + 'static {
     async fn usage(&self, filter: &UsageFilter) -> Result<Vec<UsageRow>>;
     /// For metrics: parked, planned, unknown, open dead letters.
     async fn gauges(&self) -> Result<Gauges>;
-    /// Rows in every table, for summaries and tests.
+    /// Rows in every table, for summaries and tests; without pauses, which come and go.
     async fn table_counts(&self) -> Result<TableCounts>;
 }
 
@@ -291,11 +296,18 @@ pub fn requeue_command_id(dead_letter: &str, seen: i32) -> CommandId {
     CommandId(format!("requeue:{dead_letter}:{seen}"))
 }
 
-/// Lane of the commands that copy dead letters to the DLQ.
-pub const DLQ_LANE: &str = "dlq";
+/// Lane of the commands that copy this dead letter to the DLQ: its own, so that a flood of burials drains
+/// side by side.
+#[must_use]
+pub fn copy_lane(dead_letter: &str) -> String {
+    format!("dlq/{dead_letter}")
+}
 
-/// Lane of the commands that put messages back on the queue.
-pub const REQUEUE_LANE: &str = "requeue";
+/// Lane of the commands that put this dead letter's message back on the queue.
+#[must_use]
+pub fn requeue_lane(dead_letter: &str) -> String {
+    format!("requeue/{dead_letter}")
+}
 
 /// First ticket ever given.
 pub const FIRST_TICKET: Ticket = Ticket(1);

@@ -12,23 +12,23 @@ use crate::{
     },
     store::{
         contract::Result,
-        rows::{json, text},
+        rows::{indexed, json, ledger_row, text},
     },
 };
 
 /// A contact that must exist.
 #[derive(Debug, Serialize)]
 pub(crate) struct ContactRow<'a> {
-    pub(crate) tenant: &'a TenantId,
-    pub(crate) system: &'a str,
+    pub(crate) tenant: Cow<'a, str>,
+    pub(crate) system: Cow<'a, str>,
     pub(crate) external_id: Cow<'a, str>,
 }
 
 /// A contact's property; wins only with a greater (at, tie).
 #[derive(Debug, Serialize)]
 pub(crate) struct PropertyRow<'a> {
-    pub(crate) tenant: &'a TenantId,
-    pub(crate) system: &'a str,
+    pub(crate) tenant: Cow<'a, str>,
+    pub(crate) system: Cow<'a, str>,
     pub(crate) external_id: Cow<'a, str>,
     pub(crate) name: Cow<'a, str>,
     pub(crate) value: Option<Cow<'a, str>>,
@@ -72,7 +72,7 @@ pub(crate) struct MessageRow<'a> {
 pub(crate) struct ResultRow<'a> {
     pub(crate) event_key: &'a str,
     pub(crate) revision: i32,
-    pub(crate) kind: &'a str,
+    pub(crate) kind: Cow<'a, str>,
     pub(crate) tenant: &'a TenantId,
     /// JSON text.
     pub(crate) body: String,
@@ -104,7 +104,7 @@ pub(crate) struct RecordRows<'a> {
     pub(crate) messages: Vec<MessageRow<'a>>,
     pub(crate) results: Vec<ResultRow<'a>>,
     pub(crate) deliveries: Vec<DeliveryRow<'a>>,
-    pub(crate) ledger: Vec<&'a LedgerRow>,
+    pub(crate) ledger: Vec<Cow<'a, LedgerRow>>,
 }
 
 impl<'a> RecordRows<'a> {
@@ -116,20 +116,21 @@ impl<'a> RecordRows<'a> {
             Write::Message(message) => self.messages.push(message_row(held, message)?),
             Write::Result(result) => self.results.push(result_row(held, result)?),
             Write::DeliveryStatus(status) => self.deliveries.push(delivery_row(status)),
-            Write::Ledger(row) => self.ledger.push(row),
+            Write::Ledger(row) => self.ledger.push(ledger_row(row)),
         }
         Ok(())
     }
 
     fn add_contact(&mut self, contact: &'a ContactWrite) {
-        let (tenant, system) = (&contact.tenant, contact.system.as_str());
-        let external_id = || text(&contact.external_id);
-        self.contacts.push(ContactRow { tenant, system, external_id: external_id() });
+        let tenant = || indexed(contact.tenant.as_str());
+        let system = || indexed(&contact.system);
+        let external_id = || indexed(&contact.external_id);
+        self.contacts.push(ContactRow { tenant: tenant(), system: system(), external_id: external_id() });
         self.properties.extend(contact.properties.iter().map(|property| PropertyRow {
-            tenant,
-            system,
+            tenant: tenant(),
+            system: system(),
             external_id: external_id(),
-            name: text(&property.name),
+            name: indexed(&property.name),
             value: property.value.as_deref().map(text),
             at: property.at.0,
             tie: text(&property.tie),
@@ -140,7 +141,7 @@ impl<'a> RecordRows<'a> {
 fn conversation_row(write: &ConversationWrite) -> ConversationRow<'_> {
     let reading = write.reading.as_ref();
     ConversationRow {
-        id: text(&write.id),
+        id: indexed(&write.id),
         tenant: &write.tenant,
         channel: write.channel.name(),
         business_id: text(&write.business_id),
@@ -157,9 +158,9 @@ fn conversation_row(write: &ConversationWrite) -> ConversationRow<'_> {
 fn message_row<'a>(held: &'a Held, write: &'a MessageWrite) -> Result<MessageRow<'a>> {
     Ok(MessageRow {
         channel: write.channel.name(),
-        vendor_id: text(&write.vendor_id),
+        vendor_id: indexed(&write.vendor_id),
         tenant: &write.tenant,
-        conversation: text(&write.conversation),
+        conversation: indexed(&write.conversation),
         message_type: text(&write.message_type),
         text: write.text.as_deref().map(text),
         raw: json(&write.raw)?,
@@ -172,7 +173,7 @@ fn result_row<'a>(held: &'a Held, write: &'a ResultWrite) -> Result<ResultRow<'a
     Ok(ResultRow {
         event_key: held.key.as_str(),
         revision: held.revision.0,
-        kind: &write.kind,
+        kind: indexed(&write.kind),
         tenant: &write.tenant,
         body: json(&write.body)?,
         confidence: write.confidence,
@@ -185,11 +186,11 @@ fn result_row<'a>(held: &'a Held, write: &'a ResultWrite) -> Result<ResultRow<'a
 fn delivery_row(write: &StatusWrite) -> DeliveryRow<'_> {
     DeliveryRow {
         channel: write.channel.name(),
-        vendor_id: text(&write.vendor_id),
+        vendor_id: indexed(&write.vendor_id),
         state: write.state.name(),
         rank: write.state.rank(),
         at: write.at.0,
         error_code: write.error_code.as_deref().map(text),
-        command_id: write.command_id.as_deref().map(text),
+        command_id: write.command_id.as_deref().map(indexed),
     }
 }

@@ -3,21 +3,59 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     domain::{
         command::{Action, Command},
-        ids::{CommandId, CorrelationId, EventKey, TenantId},
+        ids::{CommandId, CorrelationId, EventKey, TenantId, sha256_hex},
         outcome::{Failure, Settled, Verdict},
         reason::Reason,
+        record::LedgerRow,
     },
-    store::contract::{DLQ_LANE, REQUEUE_LANE, Result, StoreError},
+    store::contract::{Result, StoreError, copy_lane, requeue_lane},
 };
 
 /// Text without NUL, which Postgres refuses and SQLite's JSON functions cut at.
 pub(crate) fn text(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { Cow::Borrowed(text) }
+}
+
+/// Longest text kept whole in a column with an index, in bytes. Postgres refuses an index row over 2,704
+/// bytes, and our widest key is of four such columns; what we make of an event key (at most 400 bytes) fits.
+const LONGEST_INDEXED: usize = 512;
+
+/// How much of a longer one is kept: a tilde and 64 hex digits come behind it.
+const KEPT_INDEXED: usize = LONGEST_INDEXED - 65;
+
+/// Text that somebody else may choose, as it stands in a column with an index: without NUL, and a long one
+/// cut and made unique again with a hash of the whole. Whoever writes such a column or looks it up asks here,
+/// or one long id would fail every commit of its event for ever. Doing it twice changes nothing. Event keys,
+/// steps and input hashes are short by birth.
+pub(crate) fn indexed(raw: &str) -> Cow<'_, str> {
+    let whole = text(raw);
+    if whole.len() <= LONGEST_INDEXED {
+        return whole;
+    }
+    let hash = sha256_hex(&[whole.as_bytes()]);
+    Cow::Owned(format!("{}~{hash}", beginning(&whole)))
+}
+
+/// The beginning of an indexed text, to find those that begin with it: no longer than what a cut one keeps.
+pub(crate) fn indexed_prefix(raw: &str) -> String {
+    beginning(&text(raw)).to_owned()
+}
+
+fn beginning(text: &str) -> &str {
+    &text[..text.floor_char_boundary(KEPT_INDEXED)]
+}
+
+/// A ledger row with its id as it is stored.
+pub(crate) fn ledger_row(row: &LedgerRow) -> Cow<'_, LedgerRow> {
+    match indexed(&row.id) {
+        Cow::Borrowed(_) => Cow::Borrowed(row),
+        Cow::Owned(id) => Cow::Owned(LedgerRow { id, ..row.clone() }),
+    }
 }
 
 /// A value as JSON text, without NUL in its strings and names.
@@ -96,9 +134,14 @@ impl<'a> InboxChange<'a> {
 pub(crate) struct AuditEntry<'a> {
     pub(crate) actor: &'a str,
     pub(crate) action: &'static str,
+    #[serde(serialize_with = "as_indexed")]
     pub(crate) subject: &'a str,
     pub(crate) tenant: Option<&'a str>,
     pub(crate) detail: String,
+}
+
+fn as_indexed<S: Serializer>(raw: &str, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(&indexed(raw))
 }
 
 impl<'a> AuditEntry<'a> {
@@ -139,16 +182,16 @@ impl PlannedCommand {
     pub(crate) fn new(id: CommandId, event_key: Option<&EventKey>, command: &Command) -> Result<Self> {
         let (channel, recipient, automatic) = match &command.action {
             Action::Message { channel, to, automatic, .. } => {
-                (Some(channel.name()), Some(text(to).into_owned()), *automatic)
+                (Some(channel.name()), Some(indexed(to).into_owned()), *automatic)
             }
             Action::CopyDeadLetter { .. } | Action::Requeue { .. } => (None, None, false),
         };
         Ok(Self {
-            id: id.0,
+            id: indexed(id.as_str()).into_owned(),
             event_key: event_key.map(|key| key.0.clone()),
-            tenant: command.tenant.0.clone(),
+            tenant: indexed(command.tenant.as_str()).into_owned(),
             kind: command.action.kind(),
-            lane: text(&command.lane).into_owned(),
+            lane: indexed(&command.lane).into_owned(),
             expires_at: command.expires_at.map(|at| at.0),
             channel,
             recipient,
@@ -163,7 +206,7 @@ pub(crate) fn copy_command(dead_letter: &str, tenant: &str, correlation: Option<
     Command {
         tenant: TenantId::from(tenant),
         correlation_id: CorrelationId::from(correlation.unwrap_or(dead_letter)),
-        lane: DLQ_LANE.to_owned(),
+        lane: copy_lane(dead_letter),
         expires_at: None,
         action: Action::CopyDeadLetter { dead_letter: dead_letter.to_owned() },
     }
@@ -174,7 +217,7 @@ pub(crate) fn requeue_command(dead_letter: &str) -> Command {
     Command {
         tenant: TenantId::from(""),
         correlation_id: CorrelationId::from(dead_letter),
-        lane: REQUEUE_LANE.to_owned(),
+        lane: requeue_lane(dead_letter),
         expires_at: None,
         action: Action::Requeue { dead_letter: dead_letter.to_owned() },
     }
@@ -182,7 +225,20 @@ pub(crate) fn requeue_command(dead_letter: &str) -> Command {
 
 #[cfg(test)]
 mod tests {
-    use super::{json, text};
+    use super::{LONGEST_INDEXED, indexed, indexed_prefix, json, text};
+
+    #[test]
+    fn long_indexed_text_is_cut_and_stays_distinct() {
+        let longest = "x".repeat(LONGEST_INDEXED);
+        assert_eq!(indexed(&longest), longest.as_str());
+        assert_eq!(indexed("a\0b"), "a\u{fffd}b");
+        for long in ["ä€𝄞".repeat(500), format!("{longest}y"), "\0".repeat(LONGEST_INDEXED)] {
+            let cut = indexed(&long).into_owned();
+            assert!(cut.len() <= LONGEST_INDEXED && cut.starts_with(&indexed_prefix(&long)), "{cut}");
+            assert_eq!(indexed(&cut), cut.as_str(), "doing it twice changes nothing");
+            assert_ne!(indexed(&format!("{long}z")), cut.as_str());
+        }
+    }
 
     #[test]
     fn only_a_real_nul_is_replaced() {

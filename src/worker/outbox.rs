@@ -88,7 +88,7 @@ async fn carry_out(context: &Context, taken: TakenCommand) {
         pause_sender(context, &taken, *wait).await;
     }
     let end = end(context, &taken, sent);
-    record(context, CommandEnd { id: taken.id.clone(), end: end.clone() }).await;
+    record(context, CommandEnd { id: taken.id.clone(), tries: taken.tries, end: end.clone() }).await;
     crash_point::reach("sent_stored");
     let (name, detail) = describe(&end);
     context.parts.trail.note(Happening::Command {

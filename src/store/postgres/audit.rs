@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use crate::store::{
-    postgres::db::{Step, clean, column},
+    postgres::db::{Step, clean, column, indexed},
     rows::AuditEntry,
 };
 
@@ -20,7 +20,7 @@ pub(super) async fn insert(tx: &mut PgConnection, entries: &[AuditEntry<'_>]) ->
     )
     .bind(column(entries, |entry| clean(entry.actor)))
     .bind(column(entries, |entry| entry.action))
-    .bind(column(entries, |entry| clean(entry.subject)))
+    .bind(column(entries, |entry| indexed(entry.subject)))
     .bind(column(entries, |entry| entry.tenant.map(clean)))
     .bind(column(entries, |entry| clean(&entry.detail)))
     .execute(tx)

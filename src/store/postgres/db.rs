@@ -12,7 +12,7 @@ use crate::{
     domain::timestamp::Timestamp,
     store::{
         contract::{Result, StoreError},
-        rows::text,
+        rows::{self, text},
     },
 };
 
@@ -181,6 +181,11 @@ pub(super) use read;
 /// The text as Postgres takes it: it has no NUL.
 pub(super) fn clean(raw: &str) -> String {
     text(raw).into_owned()
+}
+
+/// The text as it stands in a column with an index.
+pub(super) fn indexed(raw: &str) -> String {
+    rows::indexed(raw).into_owned()
 }
 
 /// One column of a batch.

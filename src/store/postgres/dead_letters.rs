@@ -14,7 +14,7 @@ use crate::{
         contract::{StoreError, copy_command_id},
         postgres::{
             audit,
-            db::{Step, clean, column, time, unknown_word},
+            db::{Step, clean, column, indexed, time, unknown_word},
             plan,
         },
         rows::{AuditEntry, PlannedCommand, copy_command, json},
@@ -42,7 +42,7 @@ pub(super) async fn insert(
 ) -> Step<BTreeMap<String, i32>> {
     let mut distinct: BTreeMap<String, (NewDeadLetter, i32)> = BTreeMap::new();
     for letter in letters {
-        distinct.entry(clean(&letter.id)).or_insert((letter, 0)).1 += 1;
+        distinct.entry(indexed(&letter.id)).or_insert((letter, 0)).1 += 1;
     }
     let rows: Vec<(String, (NewDeadLetter, i32))> = distinct.into_iter().collect();
     if rows.is_empty() {
@@ -124,7 +124,7 @@ async fn lock_open(tx: &mut PgConnection, letters: &[NewDeadLetter]) -> Step<Vec
     let open = sqlx::query_scalar(
         "SELECT id FROM dead_letters WHERE id = ANY($1) AND state = 'open' ORDER BY id FOR UPDATE",
     );
-    Ok(open.bind(column(letters, |letter| clean(&letter.id))).fetch_all(tx).await?)
+    Ok(open.bind(column(letters, |letter| indexed(&letter.id))).fetch_all(tx).await?)
 }
 
 /// Dead letters for people, newest first.
@@ -137,7 +137,7 @@ pub(super) async fn list(pool: &PgPool, filter: &DeadLetterFilter) -> Step<Vec<D
            AND ($3::text IS NULL OR source = $3) AND ($4 OR state = 'open')
          ORDER BY last_at DESC, id LIMIT $5",
     )
-    .bind(column(&filter.ids, |id| clean(id)))
+    .bind(column(&filter.ids, |id| indexed(id)))
     .bind(filter.reason.map(Reason::code))
     .bind(filter.source.as_deref().map(clean))
     .bind(filter.closed)

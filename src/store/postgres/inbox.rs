@@ -15,7 +15,7 @@ use crate::{
     },
     store::{
         contract::{Claim, ClaimRequest, FIRST_TICKET, StoreError, Wake, WakeClaim, Work},
-        postgres::db::{Step, calendar, clean, column, left, micros},
+        postgres::db::{Step, calendar, clean, column, indexed, left, micros},
         rows::json,
     },
 };
@@ -180,7 +180,7 @@ async fn insert_new(
     .bind(column(sorted, |(_, request)| clean(request.event.tenant.as_str())))
     .bind(column(sorted, |(_, request)| request.event.fact.kind()))
     .bind(column(sorted, |(_, request)| request.start))
-    .bind(column(sorted, |(_, request)| request.seal.as_deref().map(clean)))
+    .bind(column(sorted, |(_, request)| request.seal.as_deref().map(indexed)))
     .bind(micros(lease))
     .bind(FIRST_TICKET.0)
     .fetch_all(tx)

@@ -14,9 +14,10 @@ use crate::{
     store::{
         contract::StoreError,
         postgres::{
-            db::{Fault, Step, clean, column, left, micros, time, unknown_word},
+            db::{Fault, Step, clean, column, indexed, left, micros, time, unknown_word},
             ledger,
         },
+        rows::ledger_row,
     },
 };
 
@@ -152,14 +153,17 @@ pub(super) async fn finish(tx: &mut PgConnection, ends: &[CallEnd]) -> Step<()> 
     .bind(column(&ends, |(_, end)| end.state.name()))
     .bind(column(&ends, |(_, end)| end.text.map(clean)))
     .bind(column(&ends, |(_, end)| end.detail.map(clean)))
-    .bind(column(&ends, |(_, end)| end.ledger.map(|row| clean(&row.id))))
+    .bind(column(&ends, |(_, end)| end.ledger.map(|row| indexed(&row.id))))
     .fetch_all(&mut *tx)
     .await?;
     let mut counted = HashSet::new();
     for row in rows {
         counted.insert((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
     }
-    let billed = ends.iter().filter(|(name, _)| counted.contains(name)).filter_map(|(_, end)| end.ledger);
+    let billed = ends
+        .iter()
+        .filter(|(name, _)| counted.contains(name))
+        .filter_map(|(_, end)| end.ledger.map(ledger_row));
     ledger::insert(tx, &billed.collect::<Vec<_>>()).await
 }
 

@@ -1,5 +1,7 @@
 //! One row for each billed call.
 
+use std::borrow::Cow;
+
 use sqlx::PgConnection;
 
 use crate::{
@@ -8,7 +10,7 @@ use crate::{
 };
 
 /// Writes ledger rows; an id that is there at the same time stays as it is.
-pub(super) async fn insert(tx: &mut PgConnection, rows: &[&LedgerRow]) -> Step<()> {
+pub(super) async fn insert(tx: &mut PgConnection, rows: &[Cow<'_, LedgerRow>]) -> Step<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -22,7 +24,7 @@ pub(super) async fn insert(tx: &mut PgConnection, rows: &[&LedgerRow]) -> Step<(
             $21::text[])
          ON CONFLICT (id, at) DO NOTHING",
     )
-    .bind(column(rows, |row| clean(&row.id)))
+    .bind(column(rows, |row| row.id.as_str()))
     .bind(column(rows, |row| calendar(row.at)))
     .bind(column(rows, |row| clean(row.tenant.as_str())))
     .bind(column(rows, |row| clean(row.event_key.as_str())))

@@ -8,7 +8,7 @@ use crate::{
     store::{
         postgres::{
             audit,
-            db::{Step, clean},
+            db::{Step, clean, indexed},
         },
         rows::AuditEntry,
     },
@@ -33,7 +33,7 @@ pub(super) async fn seal_known(pool: &PgPool, seal: &str, content_hash: &str) ->
         "SELECT EXISTS (SELECT 1 FROM inbox WHERE seal = $1)
             OR EXISTS (SELECT 1 FROM replays WHERE dead_letter = $2 OR starts_with(dead_letter, $2 || '#'))",
     );
-    Ok(known.bind(clean(seal)).bind(clean(content_hash)).fetch_one(pool).await?)
+    Ok(known.bind(indexed(seal)).bind(indexed(content_hash)).fetch_one(pool).await?)
 }
 
 pub(super) async fn contact_property(
@@ -47,10 +47,10 @@ pub(super) async fn contact_property(
         "SELECT value FROM contact_properties
          WHERE tenant = $1 AND system = $2 AND external_id = $3 AND name = $4",
     )
-    .bind(clean(tenant.as_str()))
-    .bind(clean(system))
-    .bind(clean(id))
-    .bind(clean(name))
+    .bind(indexed(tenant.as_str()))
+    .bind(indexed(system))
+    .bind(indexed(id))
+    .bind(indexed(name))
     .fetch_optional(pool)
     .await?;
     Ok(value.flatten())
@@ -58,7 +58,7 @@ pub(super) async fn contact_property(
 
 pub(super) async fn auto_replies(pool: &PgPool, tenant: &TenantId) -> Step<bool> {
     let on: Option<bool> = sqlx::query_scalar("SELECT auto_replies FROM tenants WHERE id = $1")
-        .bind(clean(tenant.as_str()))
+        .bind(indexed(tenant.as_str()))
         .fetch_optional(pool)
         .await?;
     Ok(on.unwrap_or(true))
@@ -74,7 +74,7 @@ pub(super) async fn set_auto_replies(
         "INSERT INTO tenants (id, auto_replies, updated_at) VALUES ($1, $2, clock_timestamp())
          ON CONFLICT (id) DO UPDATE SET auto_replies = excluded.auto_replies, updated_at = excluded.updated_at",
     )
-    .bind(clean(tenant.as_str()))
+    .bind(indexed(tenant.as_str()))
     .bind(on)
     .execute(&mut *tx)
     .await?;

@@ -79,6 +79,7 @@ impl Store for PostgresStore {
         for table in ["events", "llm_ledger", "audit_log"] {
             transact!(&self.pool, tx => schema::make_partitions(tx, table))?;
         }
+        transact!(&self.pool, tx => outbox::end_pauses(tx))?;
         transact!(&self.pool, tx => outbox::lapse(tx))
     }
 

@@ -12,14 +12,51 @@ use crate::{
     },
     store::{
         contract::StoreError,
-        postgres::db::{Step, calendar, clean, column, left, micros},
+        postgres::db::{Step, calendar, column, left, micros},
+        rows::indexed_prefix,
     },
 };
 
-/// Planned commands that are due and first in their lane while nothing of it is under way, and why one of
-/// them is not to be sent at all. One that another taker holds is passed over, and blocks its lane still.
-const HEADS: &str = "
-    SELECT o.seq, o.id, o.event_key, o.tries, o.body::text AS body,
+/// Planned, and first in its lane while nothing of it is under way.
+macro_rules! first_in_lane {
+    () => {
+        "o.state = 'planned' AND NOT EXISTS (
+            SELECT 1 FROM outbox other WHERE other.lane = o.lane AND other.state IN ('planned', 'sending')
+              AND (other.state = 'sending' OR other.seq < o.seq))"
+    };
+}
+
+/// First in its lane, and due; the commands of a paused sender are not.
+macro_rules! due {
+    () => {
+        concat!(
+            first_in_lane!(),
+            " AND o.not_before <= clock_timestamp() AND NOT EXISTS (
+                SELECT 1 FROM lane_pauses p
+                WHERE p.until > clock_timestamp() AND starts_with(o.lane, p.prefix))"
+        )
+    };
+}
+
+/// Commands that may be taken, with their lanes locked until the transaction ends; a lane that another taker
+/// holds is passed over. The locks are 1,024 in all: two lanes may share one, which costs one of them a round.
+/// `OFFSET 0` keeps the locking out of the search, so that nothing is locked beyond the limit.
+const CANDIDATES: &str = concat!(
+    "SELECT seq FROM (
+        SELECT o.seq, o.lane FROM outbox o WHERE ",
+    due!(),
+    " ORDER BY o.seq OFFSET 0
+     ) AS heads
+     WHERE pg_try_advisory_xact_lock(
+        hashtext('longshore lanes ' || current_schema()), hashtext(lane) & 1023)
+     LIMIT $1"
+);
+
+/// Which of these are still first in their lane, and why one of them is not to be sent at all. A statement of
+/// its own: it sees what others committed before their lanes were locked, so that of one lane never two are
+/// under way, also when a person or a replay has planned an earlier one again meanwhile.
+const HEADS: &str = concat!(
+    "SELECT o.seq, o.id, o.event_key, o.tries, o.body::text AS body,
         CASE
             WHEN o.expires_at <= clock_timestamp() THEN 'window_closed'
             WHEN o.automatic AND EXISTS (
@@ -29,12 +66,10 @@ const HEADS: &str = "
                 WHERE p.tenant = o.tenant AND p.system = o.channel AND p.external_id = o.recipient
                   AND p.name = '$opted_out' AND p.value = 'true') THEN 'opted_out'
         END AS why
-    FROM outbox o
-    WHERE o.state = 'planned' AND o.not_before <= clock_timestamp()
-      AND NOT EXISTS (
-        SELECT 1 FROM outbox other WHERE other.lane = o.lane AND other.state IN ('planned', 'sending')
-          AND (other.state = 'sending' OR other.seq < o.seq))
-    ORDER BY o.seq LIMIT $1 FOR UPDATE OF o SKIP LOCKED";
+     FROM outbox o WHERE o.seq = ANY($1) AND ",
+    due!(),
+    " ORDER BY o.seq FOR UPDATE OF o SKIP LOCKED"
+);
 
 /// A command at the head of its lane, locked.
 struct Head {
@@ -63,7 +98,11 @@ impl Head {
 /// Takes heads; a dropped one makes room for the next of its lane, so this looks again until none is dropped.
 pub(super) async fn take(tx: &mut PgConnection, limit: i64, lease: Duration) -> Step<Vec<TakenCommand>> {
     let heads = loop {
-        let rows = sqlx::query(HEADS).bind(limit).fetch_all(&mut *tx).await?;
+        let candidates: Vec<i64> = sqlx::query_scalar(CANDIDATES).bind(limit).fetch_all(&mut *tx).await?;
+        if candidates.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = sqlx::query(HEADS).bind(candidates).fetch_all(&mut *tx).await?;
         let heads = rows.iter().map(Head::read).collect::<Step<Vec<_>>>()?;
         let dropped: Vec<&Head> = heads.iter().filter(|head| head.why.is_some()).collect();
         if dropped.is_empty() {
@@ -94,34 +133,37 @@ pub(super) async fn take(tx: &mut PgConnection, limit: i64, lease: Duration) -> 
 }
 
 /// When the first command that nothing of its lane holds up is due.
+const NEXT: &str = concat!(
+    "SELECT greatest(extract(epoch FROM min(due) - clock_timestamp()) * 1000000, 0)::bigint FROM (
+        SELECT greatest(o.not_before, (
+            SELECT max(p.until) FROM lane_pauses p WHERE starts_with(o.lane, p.prefix))) AS due
+        FROM outbox o WHERE ",
+    first_in_lane!(),
+    ") AS heads HAVING min(due) IS NOT NULL"
+);
+
+/// How long until [`take`] finds something.
 pub(super) async fn next(pool: &PgPool) -> Step<Option<Duration>> {
-    let wait: Option<i64> = sqlx::query_scalar(
-        "SELECT greatest(extract(epoch FROM min(o.not_before) - clock_timestamp()) * 1000000, 0)::bigint
-         FROM outbox o
-         WHERE o.state = 'planned' AND NOT EXISTS (
-            SELECT 1 FROM outbox other WHERE other.lane = o.lane AND other.state IN ('planned', 'sending')
-              AND (other.state = 'sending' OR other.seq < o.seq))
-         HAVING min(o.not_before) IS NOT NULL",
-    )
-    .fetch_optional(pool)
-    .await?;
+    let wait: Option<i64> = sqlx::query_scalar(NEXT).fetch_optional(pool).await?;
     Ok(wait.map(|wait| left(Some(wait))))
 }
 
-/// Holds back planned commands of these lanes; a prefix has no wildcards.
+/// Holds back lanes that begin with this text; a prefix has no wildcards.
 pub(super) async fn pause(tx: &mut PgConnection, lane_prefix: &str, until: Timestamp) -> Step<()> {
     sqlx::query(
-        "WITH held AS MATERIALIZED (
-            SELECT seq FROM outbox WHERE state = 'planned' AND not_before < $2 AND starts_with(lane, $1)
-            ORDER BY seq FOR UPDATE
-         )
-         UPDATE outbox o SET not_before = $2, updated_at = clock_timestamp() FROM held
-         WHERE o.seq = held.seq AND o.state = 'planned'",
+        "INSERT INTO lane_pauses AS old (prefix, until) VALUES ($1, $2)
+         ON CONFLICT (prefix) DO UPDATE SET until = greatest(old.until, excluded.until)",
     )
-    .bind(clean(lane_prefix))
+    .bind(indexed_prefix(lane_prefix))
     .bind(calendar(until))
     .execute(tx)
     .await?;
+    Ok(())
+}
+
+/// Forgets pauses that are over.
+pub(super) async fn end_pauses(tx: &mut PgConnection) -> Step<()> {
+    sqlx::query("DELETE FROM lane_pauses WHERE until <= clock_timestamp()").execute(tx).await?;
     Ok(())
 }
 

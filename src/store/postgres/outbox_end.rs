@@ -16,19 +16,21 @@ use crate::{
         contract::Resolution,
         postgres::{
             audit,
-            db::{Step, calendar, clean, column, time},
+            db::{Step, calendar, clean, column, indexed, time},
             dead_letters::{self, NewDeadLetter},
             outbox::settle_told,
             records,
         },
         record_rows::DeliveryRow,
-        rows::{AuditEntry, text},
+        rows::{self, AuditEntry},
     },
 };
 
 /// One end, as columns.
 struct End<'a> {
     id: String,
+    /// The try that it must still be; `None`: believed of every try.
+    tries: Option<i32>,
     state: CommandState,
     vendor_id: Option<&'a str>,
     detail: Option<String>,
@@ -39,9 +41,10 @@ struct End<'a> {
 }
 
 impl<'a> End<'a> {
-    fn new(CommandEnd { id, end }: &'a CommandEnd) -> Self {
+    fn new(CommandEnd { id, tries, end }: &'a CommandEnd) -> Self {
         let plain = |state| Self {
-            id: clean(id.as_str()),
+            id: indexed(id.as_str()),
+            tries: Some(*tries),
             state,
             vendor_id: None,
             detail: None,
@@ -50,6 +53,7 @@ impl<'a> End<'a> {
         };
         match end {
             CommandEndState::Sent { vendor_id } => Self {
+                tries: None,
                 vendor_id: vendor_id.as_deref(),
                 also_from: ["unknown", "planned"],
                 ..plain(CommandState::Sent)
@@ -122,13 +126,16 @@ async fn change(tx: &mut PgConnection, ends: &[End<'_>]) -> Step<Vec<PgRow>> {
         "WITH ended AS MATERIALIZED (
             SELECT e.* FROM outbox o
             JOIN unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[],
-                $7::text[]) AS e (id, state, vendor_id, detail, not_before, from_a, from_b) ON e.id = o.id
-            WHERE o.state IN ('sending', e.from_a, e.from_b) ORDER BY o.id COLLATE \"C\" FOR UPDATE OF o
+                $7::text[], $8::int[]) AS e (id, state, vendor_id, detail, not_before, from_a, from_b, tries)
+                ON e.id = o.id
+            WHERE o.state IN ('sending', e.from_a, e.from_b) AND (e.tries IS NULL OR e.tries = o.tries)
+            ORDER BY o.id COLLATE \"C\" FOR UPDATE OF o
          )
          UPDATE outbox o SET state = ended.state, lease_until = NULL, updated_at = clock_timestamp(),
             vendor_id = coalesce(ended.vendor_id, o.vendor_id), detail = ended.detail,
             not_before = coalesce(ended.not_before, o.not_before)
          FROM ended WHERE o.id = ended.id AND o.state IN ('sending', ended.from_a, ended.from_b)
+            AND (ended.tries IS NULL OR ended.tries = o.tries)
          RETURNING o.id, o.event_key, o.channel, o.body::text AS body, o.updated_at,
             (SELECT i.source FROM inbox i WHERE i.key = o.event_key) AS source",
     )
@@ -139,6 +146,7 @@ async fn change(tx: &mut PgConnection, ends: &[End<'_>]) -> Step<Vec<PgRow>> {
     .bind(column(ends, |end| end.not_before.map(calendar)))
     .bind(column(ends, |end| end.also_from[0]))
     .bind(column(ends, |end| end.also_from[1]))
+    .bind(column(ends, |end| end.tries))
     .fetch_all(tx)
     .await?;
     Ok(rows)
@@ -150,7 +158,7 @@ fn delivery<'a>(row: &'a PgRow, end: &'a End<'_>) -> Step<Option<DeliveryRow<'a>
     let (Some(channel), Some(vendor_id)) = (channel, end.vendor_id) else { return Ok(None) };
     Ok(Some(DeliveryRow {
         channel,
-        vendor_id: text(vendor_id),
+        vendor_id: rows::indexed(vendor_id),
         state: DeliveryState::Sent.name(),
         rank: DeliveryState::Sent.rank(),
         at: time(row, "updated_at")?.0,
@@ -192,7 +200,7 @@ pub(super) async fn resolve(
             updated_at = clock_timestamp()
          WHERE id = $1 AND state = 'unknown' RETURNING event_key, tenant",
     )
-    .bind(clean(id.as_str()))
+    .bind(indexed(id.as_str()))
     .bind(state.name())
     .fetch_optional(&mut *tx)
     .await?;

@@ -35,7 +35,7 @@ fn at(micros: i64) -> time::OffsetDateTime {
 
 async fn contacts(tx: &mut PgConnection, rows: &RecordRows<'_>) -> Step<()> {
     let mut keys: Vec<(&str, &str, &str)> =
-        rows.contacts.iter().map(|c| (c.tenant.as_str(), c.system, &*c.external_id)).collect();
+        rows.contacts.iter().map(|c| (&*c.tenant, &*c.system, &*c.external_id)).collect();
     keys.sort_unstable();
     keys.dedup();
     if keys.is_empty() {
@@ -47,8 +47,8 @@ async fn contacts(tx: &mut PgConnection, rows: &RecordRows<'_>) -> Step<()> {
          FROM unnest($1::text[], $2::text[], $3::text[]) AS new (tenant, system, external_id)
          ON CONFLICT (tenant, system, external_id) DO UPDATE SET updated_at = excluded.updated_at",
     )
-    .bind(column(&keys, |key| clean(key.0)))
-    .bind(column(&keys, |key| clean(key.1)))
+    .bind(column(&keys, |key| key.0))
+    .bind(column(&keys, |key| key.1))
     .bind(column(&keys, |key| key.2))
     .execute(tx)
     .await?;
@@ -58,7 +58,7 @@ async fn contacts(tx: &mut PgConnection, rows: &RecordRows<'_>) -> Step<()> {
 async fn properties(tx: &mut PgConnection, rows: &[PropertyRow<'_>]) -> Step<()> {
     let mut newest: BTreeMap<_, &PropertyRow<'_>> = BTreeMap::new();
     for row in rows {
-        let kept = newest.entry((row.tenant, row.system, &row.external_id, &row.name)).or_insert(row);
+        let kept = newest.entry((&row.tenant, &row.system, &row.external_id, &row.name)).or_insert(row);
         if (row.at, &row.tie) > (kept.at, &kept.tie) {
             *kept = row;
         }
@@ -76,8 +76,8 @@ async fn properties(tx: &mut PgConnection, rows: &[PropertyRow<'_>]) -> Step<()>
          WHERE (excluded.version_at, excluded.version_tie)
              > (contact_properties.version_at, contact_properties.version_tie)",
     )
-    .bind(column(&rows, |row| clean(row.tenant.as_str())))
-    .bind(column(&rows, |row| clean(row.system)))
+    .bind(column(&rows, |row| &*row.tenant))
+    .bind(column(&rows, |row| &*row.system))
     .bind(column(&rows, |row| &*row.external_id))
     .bind(column(&rows, |row| &*row.name))
     .bind(column(&rows, |row| row.value.as_deref()))
@@ -192,7 +192,7 @@ async fn results(tx: &mut PgConnection, rows: &[ResultRow<'_>]) -> Step<()> {
     )
     .bind(column(rows, |row| clean(row.event_key)))
     .bind(column(rows, |row| row.revision))
-    .bind(column(rows, |row| clean(row.kind)))
+    .bind(column(rows, |row| &*row.kind))
     .bind(column(rows, |row| clean(row.tenant.as_str())))
     .bind(column(rows, |row| row.body.as_str()))
     .bind(column(rows, |row| row.confidence))

@@ -14,7 +14,7 @@ use crate::{
         contract::{Replayed, requeue_command_id},
         postgres::{
             audit,
-            db::{Step, clean, column},
+            db::{Step, clean, column, indexed},
             dead_letters::kind,
             plan,
         },
@@ -28,7 +28,7 @@ pub(super) async fn replay(tx: &mut PgConnection, ids: &[String], actor: &str) -
     let mut answers = Vec::with_capacity(ids.len());
     for id in ids {
         // The same id twice: the first closed it.
-        answers.push(match open.remove(&clean(id)) {
+        answers.push(match open.remove(&indexed(id)) {
             Some(letter) => replay_one(tx, &letter, actor).await?,
             None => Replayed::NotOpen,
         });
@@ -49,7 +49,7 @@ async fn lock_open(tx: &mut PgConnection, ids: &[String]) -> Step<HashMap<String
         "SELECT id, kind, event_key, seen FROM dead_letters
          WHERE id = ANY($1) AND state = 'open' ORDER BY id FOR UPDATE",
     )
-    .bind(column(ids, |id| clean(id)))
+    .bind(column(ids, |id| indexed(id)))
     .fetch_all(tx)
     .await?;
     let mut letters = HashMap::with_capacity(rows.len());

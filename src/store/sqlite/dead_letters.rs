@@ -13,7 +13,7 @@ use crate::{
     },
     store::{
         contract::{Result, StoreError, copy_command_id},
-        rows::{AuditEntry, PlannedCommand, copy_command, json, text},
+        rows::{AuditEntry, PlannedCommand, copy_command, indexed, json, text},
         sqlite::{
             audit,
             db::{Db, Tx, failed, get, time, unknown_word},
@@ -103,7 +103,7 @@ pub(super) async fn bury(db: &Db, dead: &[DeadDelivery]) -> Result<()> {
 
 fn letter(dead: &DeadDelivery) -> Result<NewDeadLetter> {
     Ok(NewDeadLetter {
-        id: dead.id.clone(),
+        id: indexed(&dead.id).into_owned(),
         kind: "delivery",
         source: dead.source.clone(),
         event_key: None,
@@ -132,7 +132,8 @@ pub(super) async fn list(db: &Db, filter: &DeadLetterFilter) -> Result<Vec<DeadL
         .bind(filter.source.as_deref())
         .bind(filter.closed)
         .bind(filter.limit);
-    let list = if filter.ids.is_empty() { list } else { list.bind(json(&filter.ids)?) };
+    let ids: Vec<_> = filter.ids.iter().map(|id| indexed(id)).collect();
+    let list = if ids.is_empty() { list } else { list.bind(json(&ids)?) };
     let rows = list.fetch_all(db.readers()).await.map_err(failed)?;
     rows.iter().map(read).collect()
 }

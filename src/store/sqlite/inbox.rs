@@ -1,6 +1,7 @@
 //! Claims: who may work on which event, for how long.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     time::Duration,
 };
@@ -16,7 +17,7 @@ use crate::{
     },
     store::{
         contract::{Claim, ClaimRequest, FIRST_TICKET, Result, Work},
-        rows::{json, text},
+        rows::{indexed, json},
         sqlite::db::{Db, Tx, failed, get, micros, until},
     },
 };
@@ -58,7 +59,7 @@ struct NewRow<'a> {
     tenant: &'a str,
     kind: &'static str,
     start: bool,
-    seal: Option<&'a str>,
+    seal: Option<Cow<'a, str>>,
 }
 
 #[derive(Serialize)]
@@ -118,7 +119,7 @@ async fn insert(tx: &mut Tx, requests: &[ClaimRequest], lease: Duration) -> Resu
             tenant: request.event.tenant.as_str(),
             kind: request.event.fact.kind(),
             start: request.start,
-            seal: request.seal.as_deref(),
+            seal: request.seal.as_deref().map(indexed),
         })
         .collect();
     let now = tx.now;
@@ -339,8 +340,8 @@ pub(super) async fn seal_known(db: &Db, seal: &str, content_hash: &str) -> Resul
              OR EXISTS (SELECT 1 FROM dead_letters WHERE state = 'replayed'
                         AND (id = ?2 OR (id > ?2 || '#' AND id < ?2 || '$')))",
     )
-    .bind(text(seal))
-    .bind(content_hash)
+    .bind(indexed(seal))
+    .bind(indexed(content_hash))
     .fetch_one(db.readers())
     .await
     .map_err(failed)

@@ -15,7 +15,7 @@ use crate::{
     },
     store::{
         contract::{Result, StoreError},
-        rows::{json, text},
+        rows::{indexed, json, ledger_row, text},
         sqlite::{
             db::{Db, Tx, failed, get, unknown_word, until},
             records,
@@ -126,7 +126,7 @@ struct EndRow<'a> {
     state: &'static str,
     text: Option<std::borrow::Cow<'a, str>>,
     detail: Option<std::borrow::Cow<'a, str>>,
-    ledger_id: Option<&'a str>,
+    ledger_id: Option<std::borrow::Cow<'a, str>>,
 }
 
 impl<'a> EndRow<'a> {
@@ -144,7 +144,7 @@ impl<'a> EndRow<'a> {
             state: state.name(),
             text: answer.map(|answer| text(answer)),
             detail: detail.map(|detail| text(detail)),
-            ledger_id: billed(end).map(|row| row.id.as_str()),
+            ledger_id: billed(end).map(|row| indexed(&row.id)),
         }
     }
 }
@@ -169,7 +169,7 @@ pub(super) async fn finish(db: &Db, ends: &[CallEnd]) -> Result<()> {
     let ledger: Vec<_> = ends
         .iter()
         .filter(|end| moved.contains(&(end.step.clone(), end.attempt)))
-        .filter_map(|end| billed(end))
+        .filter_map(|end| billed(end).map(ledger_row))
         .collect();
     records::ledger(&mut tx, &ledger).await?;
     tx.commit().await

@@ -6,7 +6,7 @@ use crate::{
     domain::ids::TenantId,
     store::{
         contract::Result,
-        rows::{AuditEntry, text},
+        rows::{AuditEntry, indexed},
         sqlite::{
             audit,
             db::{Db, failed},
@@ -25,10 +25,10 @@ pub(super) async fn contact_property(
         "SELECT value FROM contact_properties
          WHERE tenant = ?1 AND system = ?2 AND external_id = ?3 AND name = ?4",
     )
-    .bind(tenant.as_str())
-    .bind(system)
-    .bind(text(id))
-    .bind(text(name))
+    .bind(indexed(tenant.as_str()))
+    .bind(indexed(system))
+    .bind(indexed(id))
+    .bind(indexed(name))
     .fetch_optional(db.readers())
     .await
     .map_err(failed)?;
@@ -37,7 +37,7 @@ pub(super) async fn contact_property(
 
 pub(super) async fn auto_replies(db: &Db, tenant: &TenantId) -> Result<bool> {
     let on = sqlx::query_scalar("SELECT auto_replies FROM tenants WHERE id = ?1")
-        .bind(tenant.as_str())
+        .bind(indexed(tenant.as_str()))
         .fetch_optional(db.readers())
         .await
         .map_err(failed)?;
@@ -51,7 +51,7 @@ pub(super) async fn set_auto_replies(db: &Db, tenant: &TenantId, on: bool, actor
         "INSERT INTO tenants (id, auto_replies, updated_at) VALUES (?1, ?2, ?3)
          ON CONFLICT (id) DO UPDATE SET auto_replies = excluded.auto_replies, updated_at = excluded.updated_at",
     )
-    .bind(tenant.as_str())
+    .bind(indexed(tenant.as_str()))
     .bind(on)
     .bind(now)
     .execute(tx.on())

@@ -72,6 +72,7 @@ impl Store for SqliteStore {
     }
 
     async fn maintain(&self) -> Result<()> {
+        outbox::end_pauses(&self.db).await?;
         outbox::lapse(&self.db).await
     }
 

@@ -13,14 +13,25 @@ use crate::{
     },
     store::{
         contract::{Result, StoreError},
-        rows::json,
+        rows::{indexed_prefix, json},
         sqlite::db::{Db, Tx, failed, get, micros, until},
     },
 };
 
+/// Planned, and first in its lane while nothing of it is under way.
+macro_rules! first_in_lane {
+    () => {
+        "o.state = 'planned'
+      AND NOT EXISTS (SELECT 1 FROM outbox s WHERE s.lane = o.lane AND s.state = 'sending')
+      AND NOT EXISTS (SELECT 1 FROM outbox e
+                      WHERE e.lane = o.lane AND e.seq < o.seq AND e.state IN ('planned', 'sending'))"
+    };
+}
+
 /// Planned commands that are due and first in their lane while nothing of it is under way, and why one of
-/// them is not to be sent at all.
-const HEADS: &str = "
+/// them is not to be sent at all. Those of a paused sender are not due.
+const HEADS: &str = concat!(
+    "
     SELECT o.id, o.seq, o.event_key, o.tries, o.body,
         CASE
             WHEN o.expires_at <= ?1 THEN 'window_closed'
@@ -32,11 +43,14 @@ const HEADS: &str = "
                   AND p.name = '$opted_out' AND p.value = 'true') THEN 'opted_out'
         END AS why
     FROM outbox o
-    WHERE o.state = 'planned' AND o.not_before <= ?1
-      AND NOT EXISTS (SELECT 1 FROM outbox s WHERE s.lane = o.lane AND s.state = 'sending')
-      AND NOT EXISTS (SELECT 1 FROM outbox e
-                      WHERE e.lane = o.lane AND e.seq < o.seq AND e.state IN ('planned', 'sending'))
-    ORDER BY o.not_before, o.seq LIMIT ?2";
+    WHERE ",
+    first_in_lane!(),
+    "
+      AND o.not_before <= ?1
+      AND NOT EXISTS (SELECT 1 FROM lane_pauses p
+                      WHERE p.until > ?1 AND substr(o.lane, 1, length(p.prefix)) = p.prefix)
+    ORDER BY o.not_before, o.seq LIMIT ?2"
+);
 
 const DROP: &str = "
     UPDATE outbox SET state = 'dropped', detail = dropped.value ->> 'why', updated_at = ?2
@@ -47,12 +61,14 @@ const TAKE: &str = "
     WHERE id IN (SELECT value FROM json_each(?1))";
 
 /// When the first command that nothing of its lane holds up is due.
-const NEXT: &str = "
-    SELECT min(o.not_before) FROM outbox o
-    WHERE o.state = 'planned'
-      AND NOT EXISTS (SELECT 1 FROM outbox s WHERE s.lane = o.lane AND s.state = 'sending')
-      AND NOT EXISTS (SELECT 1 FROM outbox e
-                      WHERE e.lane = o.lane AND e.seq < o.seq AND e.state IN ('planned', 'sending'))";
+const NEXT: &str = concat!(
+    "
+    SELECT min(max(o.not_before, coalesce((
+        SELECT max(p.until) FROM lane_pauses p WHERE substr(o.lane, 1, length(p.prefix)) = p.prefix), 0)))
+    FROM outbox o
+    WHERE ",
+    first_in_lane!()
+);
 
 #[derive(Serialize)]
 struct Dropped<'a> {
@@ -127,20 +143,27 @@ pub(super) async fn next(db: &Db) -> Result<Option<Duration>> {
     Ok(due.map(|due| until(due, now)))
 }
 
-/// Compares byte by byte: a prefix has no wildcards.
+/// Holds back lanes that begin with this text; a prefix has no wildcards.
 pub(super) async fn pause(db: &Db, lane_prefix: &str, until: Timestamp) -> Result<()> {
     let mut tx = db.write().await?;
-    let now = tx.now;
     sqlx::query(
-        "UPDATE outbox SET not_before = ?2, updated_at = ?3
-         WHERE state = 'planned' AND not_before < ?2 AND substr(lane, 1, length(?1)) = ?1",
+        "INSERT INTO lane_pauses (prefix, until) VALUES (?1, ?2)
+         ON CONFLICT (prefix) DO UPDATE SET until = max(until, excluded.until)",
     )
-    .bind(lane_prefix)
+    .bind(indexed_prefix(lane_prefix))
     .bind(until.0)
-    .bind(now)
     .execute(tx.on())
     .await
     .map_err(failed)?;
+    tx.commit().await
+}
+
+/// Forgets pauses that are over.
+pub(super) async fn end_pauses(db: &Db) -> Result<()> {
+    let mut tx = db.write().await?;
+    let now = tx.now;
+    let over = sqlx::query("DELETE FROM lane_pauses WHERE until <= ?1").bind(now);
+    over.execute(tx.on()).await.map_err(failed)?;
     tx.commit().await
 }
 

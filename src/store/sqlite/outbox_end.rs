@@ -14,7 +14,7 @@ use crate::{
     store::{
         contract::{Resolution, Result},
         record_rows::DeliveryRow,
-        rows::{AuditEntry, text},
+        rows::{AuditEntry, indexed, text},
         sqlite::{
             audit,
             db::{Db, Tx, failed, get},
@@ -30,11 +30,13 @@ use crate::{
 const END: &str = "
     UPDATE outbox SET state = ?2, lease_until = NULL, updated_at = ?3,
                       vendor_id = COALESCE(?4, vendor_id), detail = ?5, not_before = COALESCE(?6, not_before)
-    WHERE id = ?1 AND (state = 'sending' OR state = ?7 OR state = ?8)
+    WHERE id = ?1 AND (state = 'sending' OR state = ?7 OR state = ?8) AND (?9 IS NULL OR tries = ?9)
     RETURNING id, event_key, channel, body";
 
 /// One end, as columns.
 struct End<'a> {
+    /// The try that it must still be; `None`: believed of every try.
+    tries: Option<i32>,
     state: CommandState,
     vendor_id: Option<&'a str>,
     detail: Option<String>,
@@ -44,8 +46,9 @@ struct End<'a> {
 }
 
 impl<'a> End<'a> {
-    fn new(end: &'a CommandEndState) -> Self {
+    fn new(CommandEnd { tries, end, .. }: &'a CommandEnd) -> Self {
         let none = Self {
+            tries: Some(*tries),
             state: CommandState::Sent,
             vendor_id: None,
             detail: None,
@@ -53,9 +56,12 @@ impl<'a> End<'a> {
             also_from: ["sending", "sending"],
         };
         match end {
-            CommandEndState::Sent { vendor_id } => {
-                Self { vendor_id: vendor_id.as_deref(), also_from: ["unknown", "planned"], ..none }
-            }
+            CommandEndState::Sent { vendor_id } => Self {
+                tries: None,
+                vendor_id: vendor_id.as_deref(),
+                also_from: ["unknown", "planned"],
+                ..none
+            },
             CommandEndState::Refused { code, detail } => Self {
                 state: CommandState::Refused,
                 detail: Some(format!("{code}: {detail}")),
@@ -84,13 +90,13 @@ pub(super) async fn settle(db: &Db, ends: &[CommandEnd]) -> Result<()> {
     let mut sent = Vec::new();
     let mut refused = Vec::new();
     let mut unknown = Vec::new();
-    for CommandEnd { id, end } in ends {
-        let end = End::new(end);
-        let Some(row) = change(&mut tx, id, &end).await? else { continue };
+    for told in ends {
+        let end = End::new(told);
+        let Some(row) = change(&mut tx, &told.id, &end).await? else { continue };
         match end.state {
             CommandState::Sent => sent.extend(SentMessage::new(&row, end.vendor_id)?),
             CommandState::Refused => refused.push(dead_letter(&mut tx, &row, end.detail).await?),
-            CommandState::Unknown => unknown.push(id.0.clone()),
+            CommandState::Unknown => unknown.push(get(&row, "id")?),
             CommandState::Planned | CommandState::Sending | CommandState::Dropped => {}
         }
     }
@@ -105,7 +111,7 @@ pub(super) async fn settle(db: &Db, ends: &[CommandEnd]) -> Result<()> {
 async fn change(tx: &mut Tx, id: &CommandId, end: &End<'_>) -> Result<Option<SqliteRow>> {
     let now = tx.now;
     sqlx::query(END)
-        .bind(id.as_str())
+        .bind(indexed(id.as_str()))
         .bind(end.state.name())
         .bind(now)
         .bind(end.vendor_id.map(text))
@@ -113,6 +119,7 @@ async fn change(tx: &mut Tx, id: &CommandId, end: &End<'_>) -> Result<Option<Sql
         .bind(end.not_before)
         .bind(end.also_from[0])
         .bind(end.also_from[1])
+        .bind(end.tries)
         .fetch_optional(tx.on())
         .await
         .map_err(failed)
@@ -137,7 +144,7 @@ impl<'a> SentMessage<'a> {
     fn delivery(&self, now: i64) -> DeliveryRow<'_> {
         DeliveryRow {
             channel: &self.channel,
-            vendor_id: text(self.vendor_id),
+            vendor_id: indexed(self.vendor_id),
             state: DeliveryState::Sent.name(),
             rank: DeliveryState::Sent.rank(),
             at: now,
@@ -181,7 +188,7 @@ pub(super) async fn resolve(db: &Db, id: &CommandId, resolution: Resolution, act
         "UPDATE outbox SET state = ?2, not_before = ?3, lease_until = NULL, updated_at = ?3
          WHERE id = ?1 AND state = 'unknown' RETURNING event_key, tenant",
     )
-    .bind(id.as_str())
+    .bind(indexed(id.as_str()))
     .bind(state.name())
     .bind(now)
     .fetch_optional(tx.on())

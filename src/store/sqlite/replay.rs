@@ -7,7 +7,7 @@ use crate::{
     },
     store::{
         contract::{Replayed, Result, requeue_command_id},
-        rows::{AuditEntry, PlannedCommand, requeue_command, text},
+        rows::{AuditEntry, PlannedCommand, indexed, requeue_command, text},
         sqlite::{
             audit,
             db::{Db, Tx, failed, get},
@@ -34,7 +34,7 @@ pub(super) async fn replay(db: &Db, ids: &[String], actor: &str) -> Result<Vec<R
     let mut tx = db.write().await?;
     let mut answers = Vec::with_capacity(ids.len());
     for id in ids {
-        answers.push(replay_one(&mut tx, id, actor).await?);
+        answers.push(replay_one(&mut tx, &indexed(id), actor).await?);
     }
     tx.commit().await?;
     Ok(answers)

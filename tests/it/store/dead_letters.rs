@@ -51,7 +51,7 @@ pub(super) async fn a_buried_event_is_kept_whole(h: &Harness) {
     assert_eq!(serde_json::from_str::<Event>(&letter.body).unwrap(), event("a"));
     assert_eq!(letter.extra, Some(serde_json::json!("raw words")));
     let copies = h.store.outbox_take(10, LEASE).await.unwrap();
-    assert_eq!(copies[0].command.lane, "dlq");
+    assert_eq!(copies[0].command.lane, format!("dlq/{}", letter.id));
     assert_eq!(copies[0].command.action, Action::CopyDeadLetter { dead_letter: letter.id.clone() });
     assert_eq!(h.store.gauges().await.unwrap().dead_letters["invalid_output"], 1);
 }
@@ -152,7 +152,7 @@ pub(super) async fn a_replayed_delivery_goes_back_on_the_queue(h: &Harness) {
     assert_eq!(h.store.replay(&["hash-1".to_owned()], "anna").await.unwrap(), [Replayed::Delivery]);
     assert!(h.store.seal_known("none", "hash-1").await.unwrap());
     let taken = h.store.outbox_take(10, LEASE).await.unwrap();
-    let requeue = taken.iter().find(|taken| taken.command.lane == "requeue").unwrap();
+    let requeue = taken.iter().find(|taken| taken.command.lane == "requeue/hash-1").unwrap();
     assert_eq!(requeue.command.action, Action::Requeue { dead_letter: "hash-1".to_owned() });
     // It fails again: open once more, and can be replayed once more.
     h.store.bury(&[delivery("hash-1", Reason::SigExpired)]).await.unwrap();
@@ -160,11 +160,27 @@ pub(super) async fn a_replayed_delivery_goes_back_on_the_queue(h: &Harness) {
     assert_eq!((letters.len(), letters[0].seen), (1, 2));
     for taken in taken {
         let sent = CommandEndState::Sent { vendor_id: None };
-        h.store.outbox_settle(&[CommandEnd { id: taken.id, end: sent }]).await.unwrap();
+        h.store.outbox_settle(&[CommandEnd { id: taken.id, tries: taken.tries, end: sent }]).await.unwrap();
     }
     assert_eq!(h.store.replay(&["hash-1".to_owned()], "anna").await.unwrap(), [Replayed::Delivery]);
     let again = h.store.outbox_take(10, LEASE).await.unwrap();
-    assert!(again.iter().any(|taken| taken.command.lane == "requeue"), "{again:?}");
+    assert!(again.iter().any(|taken| taken.command.lane == "requeue/hash-1"), "{again:?}");
+}
+
+/// Copies are harmless in any order: a flood of burials drains side by side.
+pub(super) async fn copies_and_requeues_go_side_by_side(h: &Harness) {
+    let ids: Vec<String> = (0..20).map(|n| format!("hash-{n}")).collect();
+    let dead: Vec<_> = ids.iter().map(|id| delivery(id, Reason::SigExpired)).collect();
+    h.store.bury(&dead).await.unwrap();
+    for n in 0..5 {
+        settled(h, &format!("e{n}"), bury(Reason::Expired)).await;
+    }
+    assert_eq!(h.store.outbox_take(100, LEASE).await.unwrap().len(), 25, "all copies at once");
+    h.store.replay(&ids, "anna").await.unwrap();
+    assert_eq!(h.store.outbox_take(100, LEASE).await.unwrap().len(), 20, "all requeues at once");
+    // Of one letter the copies stay in order: a second waits for the first.
+    h.store.bury(&dead[..1]).await.unwrap();
+    assert!(h.store.outbox_take(100, LEASE).await.unwrap().is_empty());
 }
 
 pub(super) async fn a_replayed_command_is_carried_out_again_alone(h: &Harness) {
@@ -172,8 +188,8 @@ pub(super) async fn a_replayed_command_is_carried_out_again_alone(h: &Harness) {
     let id = command_of("a", 0);
     h.store.outbox_take(10, LEASE).await.unwrap();
     let refused = CommandEndState::Refused { code: "131047".to_owned(), detail: "window".to_owned() };
-    let end = CommandEnd { id: id.clone(), end: refused };
-    h.store.outbox_settle(std::slice::from_ref(&end)).await.unwrap();
+    let end = |tries| CommandEnd { id: id.clone(), tries, end: refused.clone() };
+    h.store.outbox_settle(&[end(1)]).await.unwrap();
     let answers = h.store.replay(std::slice::from_ref(&id.0), "anna").await.unwrap();
     assert_eq!(answers, [Replayed::Command(id.clone())]);
     assert_eq!(h.store.replay(std::slice::from_ref(&id.0), "anna").await.unwrap(), [Replayed::NotOpen]);
@@ -181,7 +197,7 @@ pub(super) async fn a_replayed_command_is_carried_out_again_alone(h: &Harness) {
     let again = h.store.outbox_take(10, LEASE).await.unwrap();
     let again = again.iter().find(|taken| taken.id == id).expect("taken again");
     assert_eq!(again.command, message("l", "1"));
-    h.store.outbox_settle(&[end]).await.unwrap();
+    h.store.outbox_settle(&[end(2)]).await.unwrap();
     let letters = h.store.dead_letters(&open()).await.unwrap();
     assert_eq!((letters.len(), letters[0].seen), (1, 2), "refused again: open again");
 }

@@ -26,6 +26,7 @@ const DEADLINES: &[(&str, &str)] = &[
     ("outbox", "not_before"),
     ("outbox", "expires_at"),
     ("outbox", "lease_until"),
+    ("lane_pauses", "until"),
     ("llm_journal", "sent_at"),
 ];
 
@@ -159,6 +160,12 @@ impl Harness {
         assert!(!ended.is_empty());
     }
 
+    /// By what name a server knows the store's connections.
+    pub(super) fn name(&self) -> &str {
+        let Raw::Postgres(_, namespace) = &self.raw else { panic!("only a server can do that") };
+        &namespace.name
+    }
+
     /// The second way into a server.
     pub(super) fn raw_pool(&self) -> PgPool {
         let Raw::Postgres(pool, _) = &self.raw else { panic!("only a server can do that") };
@@ -174,6 +181,15 @@ impl Harness {
             Raw::Postgres(pool, _) => {
                 sqlx::query_scalar(postgres).bind(argument).fetch_optional(pool).await.unwrap().flatten()
             }
+        }
+    }
+
+    /// Rows of a table behind the contract.
+    pub(super) async fn rows_of(&self, table: &str) -> i64 {
+        let count = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        match &self.raw {
+            Raw::Sqlite(pool, _) => sqlx::query_scalar(count).fetch_one(pool).await.unwrap(),
+            Raw::Postgres(pool, _) => sqlx::query_scalar(count).fetch_one(pool).await.unwrap(),
         }
     }
 

@@ -83,7 +83,10 @@ pub(super) async fn hostile_text_comes_back_as_it_was(h: &Harness) {
         let taken = h.store.outbox_take(10, LEASE).await.unwrap();
         assert_eq!(taken[0].command, nasty_outcome(&short).commands[0]);
         let detail = CommandEndState::Unknown { detail: text.to_owned() };
-        h.store.outbox_settle(&[CommandEnd { id: taken[0].id.clone(), end: detail }]).await.unwrap();
+        h.store
+            .outbox_settle(&[CommandEnd { id: taken[0].id.clone(), tries: 1, end: detail }])
+            .await
+            .unwrap();
         let past = h.store.event_history(&stored_event.key).await.unwrap().unwrap();
         assert_eq!(past.results[0]["body"], serde_json::json!({ short.as_str(): short }));
         assert_eq!(past.commands[0].detail.as_deref(), Some(text));
@@ -134,7 +137,7 @@ pub(super) async fn a_nul_becomes_a_replacement_mark(h: &Harness) {
     let taken = h.store.outbox_take(10, LEASE).await.unwrap();
     assert_eq!(taken[0].command, nasty_outcome(clean).commands[0]);
     let refused = CommandEndState::Refused { code: text.to_owned(), detail: text.to_owned() };
-    h.store.outbox_settle(&[CommandEnd { id: taken[0].id.clone(), end: refused }]).await.unwrap();
+    h.store.outbox_settle(&[CommandEnd { id: taken[0].id.clone(), tries: 1, end: refused }]).await.unwrap();
     let past = h.store.event_history(&key("nul\0key")).await.unwrap().unwrap();
     assert_eq!(past.results[0]["body"], serde_json::json!({ clean: clean }));
     assert_eq!(past.commands[0].state, "refused");

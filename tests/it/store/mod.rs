@@ -6,6 +6,7 @@ mod fixtures;
 pub(crate) mod harness;
 mod hostile;
 mod journal;
+mod long;
 mod outbox;
 mod parking;
 mod races;
@@ -87,10 +88,13 @@ on_both! { Harness:
         a_refused_command_is_a_dead_letter_of_its_own
         lapsed_messages_are_unknown_and_harmless_ones_go_again
         settling_twice_changes_nothing
+        the_end_of_an_older_try_changes_nothing
+        what_an_older_try_has_sent_is_sent
         a_person_resolves_the_unknown
         a_status_settles_the_unknown_as_sent
         a_status_before_our_commit_is_linked_later
         a_pause_holds_back_a_sender
+        a_pause_holds_back_what_is_planned_while_it_lasts
         lists_are_newest_first_and_by_state
         unknown_ids_are_ignored
         eight_senders_take_each_command_once
@@ -103,6 +107,7 @@ on_both! { Harness:
         a_replayed_event_starts_afresh
         buried_again_after_a_replay_is_another_letter
         a_replayed_delivery_goes_back_on_the_queue
+        copies_and_requeues_go_side_by_side
         a_replayed_command_is_carried_out_again_alone
     }
     records {
@@ -132,12 +137,20 @@ on_both! { Harness:
         a_failed_call_with_any_detail_is_recorded
         times_beyond_the_calendar_do_not_wedge
     }
+    long {
+        long_names_of_contacts_are_found_again
+        long_ids_of_records_stay_distinct
+        long_lanes_and_persons_are_served
+        long_ids_of_dead_letters_are_found_again
+        a_long_seal_is_known_again
+    }
     races {
         each_of_two_hundred_keys_is_claimed_once
         a_lapsed_claim_has_one_heir
         a_wake_has_one_owner
         groups_that_touch_the_same_rows_lose_nothing
         rivals_for_one_ticket_commit_once
+        a_lane_planned_again_while_it_is_taken_has_one_under_way
     }
 }
 

@@ -7,6 +7,7 @@ use longshore::{
         ids::CommandId,
         outcome::Fence,
         reason::Reason,
+        timestamp::Timestamp,
     },
     store::contract::{Resolution, StoreError},
 };
@@ -23,8 +24,15 @@ async fn take_ids(h: &Harness) -> Vec<CommandId> {
     ids
 }
 
-async fn end(h: &Harness, id: &CommandId, end: CommandEndState) {
-    h.store.outbox_settle(&[CommandEnd { id: id.clone(), end }]).await.unwrap();
+/// Ends the try that is under way.
+pub(super) async fn end(h: &Harness, id: &CommandId, state: CommandEndState) {
+    let rows = h.store.outbox_list(None, 1000).await.unwrap();
+    let tries = rows.iter().find(|row| row.id == id.0).map_or(1, |row| row.tries);
+    end_try(h, id, tries, state).await;
+}
+
+async fn end_try(h: &Harness, id: &CommandId, tries: i32, end: CommandEndState) {
+    h.store.outbox_settle(&[CommandEnd { id: id.clone(), tries, end }]).await.unwrap();
 }
 
 fn sent(vendor_id: &str) -> CommandEndState {
@@ -166,7 +174,7 @@ pub(super) async fn lapsed_messages_are_unknown_and_harmless_ones_go_again(h: &H
     assert!(
         matches!(&again[0].command.action, Action::CopyDeadLetter { dead_letter } if *dead_letter == format!("{}@0", key("b")))
     );
-    assert_eq!((again[0].command.lane.as_str(), again[0].tries), ("dlq", 2));
+    assert_eq!((again[0].command.lane.clone(), again[0].tries), (format!("dlq/{}@0", key("b")), 2));
     assert_eq!(state_of(h, &command_of("a", 0)).await.0, "unknown");
     // The one who had taken it comes back after all, and knows.
     end(h, &command_of("a", 0), sent("w")).await;
@@ -182,6 +190,62 @@ pub(super) async fn settling_twice_changes_nothing(h: &Harness) {
     assert_eq!(state_of(h, &id).await.0, "sent");
     let counts = h.store.table_counts().await.unwrap();
     assert_eq!((counts["dead_letters"], counts["deliveries"]), (0, 1));
+}
+
+fn again(at: Timestamp) -> CommandEndState {
+    CommandEndState::Again { at, detail: "connect".to_owned() }
+}
+
+/// One try hangs beyond its lease, and a person has it sent again.
+async fn taken_twice(h: &Harness, id: &str) -> CommandId {
+    plan(h, id, vec![message(id, "1")]).await;
+    assert_eq!(take(h).await.len(), 1);
+    h.elapse(LEASE * 2).await;
+    h.store.maintain().await.unwrap();
+    let id = command_of(id, 0);
+    assert!(h.store.outbox_resolve(&id, Resolution::SendAgain, "anna").await.unwrap());
+    let second = take(h).await;
+    assert_eq!((second.len(), &second[0].id, second[0].tries), (1, &id, 2));
+    id
+}
+
+pub(super) async fn the_end_of_an_older_try_changes_nothing(h: &Harness) {
+    let now = h.store.now().await.unwrap();
+    let id = taken_twice(h, "a").await;
+    let refused = CommandEndState::Refused { code: "1".to_owned(), detail: "late".to_owned() };
+    let dropped = CommandEndState::Dropped { why: "late".to_owned() };
+    for late in [again(now), unknown(), refused.clone(), dropped] {
+        end_try(h, &id, 1, late).await;
+        assert_eq!(state_of(h, &id).await.0, "sending");
+        assert!(take(h).await.is_empty(), "it would be sent a third time");
+    }
+    end_try(h, &id, 2, unknown()).await;
+    for late in [again(now), refused] {
+        end_try(h, &id, 1, late).await;
+        assert_eq!(state_of(h, &id).await.0, "unknown", "the second try may have been sent");
+    }
+    assert_eq!(h.store.table_counts().await.unwrap()["dead_letters"], 0);
+    // Of the try that is known, the end is still believed after its lease.
+    end_try(h, &id, 2, again(now)).await;
+    assert_eq!(take(h).await[0].tries, 3);
+}
+
+pub(super) async fn what_an_older_try_has_sent_is_sent(h: &Harness) {
+    let now = h.store.now().await.unwrap();
+    let under_way = taken_twice(h, "a").await;
+    end_try(h, &under_way, 1, sent("wamid.a")).await;
+    end_try(h, &under_way, 2, again(now)).await;
+    let planned = taken_twice(h, "b").await;
+    end_try(h, &planned, 2, again(now)).await;
+    end_try(h, &planned, 1, sent("wamid.b")).await;
+    let held = taken_twice(h, "c").await;
+    end_try(h, &held, 2, unknown()).await;
+    end_try(h, &held, 1, sent("wamid.c")).await;
+    for (id, vendor_id) in [(under_way, "wamid.a"), (planned, "wamid.b"), (held, "wamid.c")] {
+        assert_eq!(state_of(h, &id).await.0, "sent");
+        assert_eq!(h.delivery_command(vendor_id).await, Some(id));
+    }
+    assert!(take(h).await.is_empty(), "never once more");
 }
 
 pub(super) async fn a_person_resolves_the_unknown(h: &Harness) {
@@ -243,6 +307,29 @@ pub(super) async fn a_pause_holds_back_a_sender(h: &Harness) {
     assert_eq!(take_ids(h).await, [command_of("b", 1)], "a prefix is text, not a pattern");
 }
 
+pub(super) async fn a_pause_holds_back_what_is_planned_while_it_lasts(h: &Harness) {
+    let until = h.store.now().await.unwrap().plus(MINUTE);
+    h.store.outbox_pause("wa:1555:", until).await.unwrap();
+    let mut late = message("wa:1555:3", "3");
+    late.expires_at = Some(until);
+    plan(h, "a", vec![message("wa:1555:1", "1"), late]).await;
+    assert!(take(h).await.is_empty());
+    assert_eq!(state_of(h, &command_of("a", 1)).await.0, "planned", "nor is it dropped before its turn");
+    let wait = h.store.outbox_next().await.unwrap().unwrap();
+    assert!(wait <= MINUTE && wait > MINUTE / 2, "{wait:?}");
+    plan(h, "b", vec![message("wa:1666:1", "1")]).await;
+    assert!(h.store.outbox_next().await.unwrap().unwrap().is_zero());
+    assert_eq!(take_ids(h).await, [command_of("b", 0)]);
+    h.store.maintain().await.unwrap();
+    assert!(take(h).await.is_empty(), "a pause that lasts is kept");
+    h.elapse(MINUTE * 2).await;
+    assert!(h.store.outbox_next().await.unwrap().unwrap().is_zero());
+    h.store.maintain().await.unwrap();
+    assert_eq!(h.rows_of("lane_pauses").await, 0, "one that is over is forgotten");
+    assert_eq!(take_ids(h).await, [command_of("a", 0)]);
+    assert_eq!(state_of(h, &command_of("a", 1)).await.1.as_deref(), Some("window_closed"));
+}
+
 pub(super) async fn lists_are_newest_first_and_by_state(h: &Harness) {
     plan(h, "a", vec![message("l0", "1")]).await;
     plan(h, "b", vec![message("l1", "1")]).await;
@@ -278,7 +365,8 @@ pub(super) async fn eight_senders_take_each_command_once(h: &Harness) {
                 for _ in 0..40 {
                     for taken in store.outbox_take(5, LEASE).await.unwrap() {
                         mine.push((taken.command.lane.clone(), taken.id.clone()));
-                        let end = CommandEnd { id: taken.id, end: CommandEndState::Sent { vendor_id: None } };
+                        let state = CommandEndState::Sent { vendor_id: None };
+                        let end = CommandEnd { id: taken.id, tries: taken.tries, end: state };
                         store.outbox_settle(&[end]).await.unwrap();
                     }
                 }

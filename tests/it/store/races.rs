@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use longshore::{
     domain::{
+        command::{CommandEnd, CommandEndState},
         event::DeliveryState,
         outcome::{Fence, Held, Settled},
     },
-    store::contract::{Claim, Store},
+    store::contract::{Claim, Resolution, Store},
 };
 
 use super::{fixtures::*, harness::Harness};
@@ -178,4 +179,57 @@ pub(super) async fn rivals_for_one_ticket_commit_once(h: &Harness) {
     }
     assert_eq!(committed, 20);
     assert_eq!(h.store.table_counts().await.unwrap()["results"], 20);
+}
+
+/// Heads that are planned again, by a person and by a replay, while the next of their lanes is being taken.
+pub(super) async fn a_lane_planned_again_while_it_is_taken_has_one_under_way(h: &Harness) {
+    const LANES: usize = 60;
+    let lanes = (0..LANES).map(|n| format!("lane-{n}"));
+    settled(h, "a", planned(lanes.clone().map(|lane| message(&lane, "1")).collect())).await;
+    settled(h, "b", planned(lanes.map(|lane| message(&lane, "1")).collect())).await;
+    let refused = CommandEndState::Refused { code: "1".to_owned(), detail: "no".to_owned() };
+    let unknown = CommandEndState::Unknown { detail: "reset".to_owned() };
+    let taken = h.store.outbox_take(100, LEASE).await.unwrap();
+    assert_eq!(taken.len(), LANES);
+    let ends: Vec<_> = taken
+        .iter()
+        .enumerate()
+        .map(|(n, taken)| {
+            let end = if n % 2 == 0 { refused.clone() } else { unknown.clone() };
+            CommandEnd { id: taken.id.clone(), tries: taken.tries, end }
+        })
+        .collect();
+    h.store.outbox_settle(&ends).await.unwrap();
+    let mut tasks: Vec<_> = workers(h, 4)
+        .await
+        .into_iter()
+        .map(|store| {
+            tokio::spawn(async move {
+                let mut mine = Vec::new();
+                for _ in 0..20 {
+                    mine.extend(store.outbox_take(15, LEASE).await.unwrap());
+                }
+                mine
+            })
+        })
+        .collect();
+    let store = h.another().await;
+    let again: Vec<_> = taken.into_iter().map(|taken| taken.id).collect();
+    tasks.push(tokio::spawn(async move {
+        for (n, id) in again.into_iter().enumerate() {
+            if n % 2 == 0 {
+                store.replay(&[id.0], "anna").await.unwrap();
+            } else {
+                store.outbox_resolve(&id, Resolution::SendAgain, "anna").await.unwrap();
+            }
+        }
+        Vec::new()
+    }));
+    let mut under_way: BTreeMap<String, usize> = BTreeMap::new();
+    for task in tasks {
+        for taken in task.await.unwrap() {
+            *under_way.entry(taken.command.lane).or_default() += 1;
+        }
+    }
+    assert!(under_way.values().all(|count| *count == 1), "{under_way:?}");
 }

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use longshore::{
-    domain::outcome::Fence,
-    store::{contract::StoreError, postgres::PostgresStore},
+    domain::{command::CommandEndState, outcome::Fence},
+    store::{
+        contract::{Resolution, StoreError},
+        postgres::PostgresStore,
+    },
 };
 
 use super::{fixtures::*, harness::Harness};
@@ -143,4 +146,50 @@ async fn a_server_that_is_not_there_is_unavailable_and_the_password_stays_secret
         assert!(matches!(error, StoreError::Unavailable(_) | StoreError::Refused(_)), "{error:?}");
         assert!(!format!("{error} {error:?}").contains("hush"));
     }
+}
+
+/// Holds up the one who takes the second command of a lane, after its statement has seen that nothing of the
+/// lane comes before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_earlier_command_planned_again_meanwhile_waits() {
+    let h = Harness::postgres().await;
+    settled(&h, "a", planned(vec![message("lane", "1"), message("lane", "1")])).await;
+    h.store.outbox_take(1, LEASE).await.unwrap();
+    let first = command_of("a", 0);
+    super::outbox::end(&h, &first, CommandEndState::Unknown { detail: "reset".to_owned() }).await;
+    h.execute(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+            PERFORM 1 FROM tenants WHERE id = 'gate' FOR UPDATE;
+            RETURN NEW;
+         END $$",
+    )
+    .await;
+    h.execute(&format!(
+        "CREATE TRIGGER wait BEFORE UPDATE ON outbox FOR EACH ROW
+            WHEN (NEW.state = 'sending' AND NEW.id = '{}') EXECUTE FUNCTION wait()",
+        command_of("a", 1)
+    ))
+    .await;
+    h.execute("INSERT INTO tenants VALUES ('gate', true, now())").await;
+    let pool = h.raw_pool();
+    let mut gate = pool.begin().await.unwrap();
+    sqlx::query("SELECT 1 FROM tenants WHERE id = 'gate' FOR UPDATE").execute(&mut *gate).await.unwrap();
+    let store = h.store.clone();
+    let second = tokio::spawn(async move { store.outbox_take(10, LEASE).await.unwrap() });
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')
+                   AND pid IN (SELECT pid FROM pg_stat_activity WHERE application_name = $1)";
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while sqlx::query_scalar::<_, i64>(waiting).bind(h.name()).fetch_one(&mut *gate).await.unwrap() == 0 {
+        assert!(tokio::time::Instant::now() < deadline, "nobody waits at the gate");
+        tokio::task::yield_now().await;
+    }
+    assert!(h.store.outbox_resolve(&first, Resolution::SendAgain, "anna").await.unwrap());
+    assert!(h.store.outbox_take(10, LEASE).await.unwrap().is_empty(), "its lane is being taken");
+    gate.commit().await.unwrap();
+    assert_eq!(second.await.unwrap()[0].id, command_of("a", 1));
+    assert!(h.store.outbox_take(10, LEASE).await.unwrap().is_empty(), "its lane is under way");
+    super::outbox::end(&h, &command_of("a", 1), CommandEndState::Sent { vendor_id: None }).await;
+    assert_eq!(h.store.outbox_take(10, LEASE).await.unwrap()[0].id, first);
+    h.finish().await;
 }
