@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -53,10 +54,9 @@ impl Leases {
         Lease { leases: self.clone(), receipt, lost }
     }
 
-    /// Extends everything once.
+    /// Extends everything once, all at the same time: a slow queue must not cost the claims, nor the other way.
     pub(super) async fn tick(&self, queue: &dyn Queue, store: &dyn Store, visibility: Duration) {
-        self.extend_deliveries(queue, visibility).await;
-        self.extend_claims(store, visibility).await;
+        tokio::join!(self.extend_deliveries(queue, visibility), self.extend_claims(store, visibility));
     }
 
     async fn extend_deliveries(&self, queue: &dyn Queue, visibility: Duration) {
@@ -72,14 +72,17 @@ impl Leases {
                 .map(|(receipt, _)| receipt.clone())
                 .collect()
         };
-        for batch in receipts.chunks(BATCH) {
-            let changes: Vec<_> = batch.iter().map(|receipt| (receipt.clone(), visibility)).collect();
-            let asked = Instant::now();
-            match queue.change_visibility(&changes).await {
-                Ok(results) => self.note(batch, &results, asked + visibility),
-                // Still ours until it expires: the next tick tries again.
-                Err(error) => tracing::warn!(%error, "leases not extended"),
-            }
+        let batches = receipts.chunks(BATCH).map(|batch| self.extend_batch(queue, batch, visibility));
+        join_all(batches).await;
+    }
+
+    async fn extend_batch(&self, queue: &dyn Queue, batch: &[Receipt], visibility: Duration) {
+        let changes: Vec<_> = batch.iter().map(|receipt| (receipt.clone(), visibility)).collect();
+        let asked = Instant::now();
+        match queue.change_visibility(&changes).await {
+            Ok(results) => self.note(batch, &results, asked + visibility),
+            // Still ours until it expires: the next tick tries again.
+            Err(error) => tracing::warn!(%error, "leases not extended"),
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -79,11 +82,15 @@ pub async fn start(parts: Parts) -> Result<Running, StartError> {
 }
 
 async fn extend_leases(context: Arc<Context>, done: CancellationToken) {
-    let every = context.visibility() / TICKS;
+    // From start to start: a tick that takes long must not make the next one late.
+    let mut ticks = tokio::time::interval(context.visibility() / TICKS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first is at once, when there is nothing to extend yet.
+    ticks.tick().await;
     loop {
         tokio::select! {
             () = done.cancelled() => return,
-            () = tokio::time::sleep(every) => {}
+            _ = ticks.tick() => {}
         }
         let parts = &context.parts;
         context.leases.tick(&*parts.queue, &*parts.store, context.visibility()).await;

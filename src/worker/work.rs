@@ -161,6 +161,8 @@ async fn start(
         let fences = context.parts.store.mark_started(std::slice::from_ref(&work.held), true).await;
         (Room::Lone(lone), fences.map(|fences| fences.first().copied().unwrap_or(Fence::Lost)))
     } else if let Some(slot) = slot {
+        // Recorded with the claim.
+        crash_point::reach("start_recorded");
         return Ok(Room::Slot(slot));
     } else {
         let slot = context.slots.run().await.ok_or(NotStarted::Unrecorded)?;

@@ -80,6 +80,8 @@ async fn at_every_point(kind: Kind) {
 async fn killed_at(kind: Kind, point: &str, seed: u64) {
     let mut world = World::new(kind).await;
     let waiting = queued_up(&mut world);
+    // Before everything else, so that they come together.
+    world.send().await;
     traffic(&mut world, seed).await;
     let worker = world.worker(&[("LONGSHORE_CRASH_AT", point)]);
     if point == "handed_back" {
