@@ -200,31 +200,31 @@ pub(super) async fn a_lane_planned_again_while_it_is_taken_has_one_under_way(h: 
         })
         .collect();
     h.store.outbox_settle(&ends).await.unwrap();
-    let mut tasks: Vec<_> = workers(h, 4)
-        .await
-        .into_iter()
-        .map(|store| {
-            tokio::spawn(async move {
-                let mut mine = Vec::new();
-                for _ in 0..20 {
-                    mine.extend(store.outbox_take(15, LEASE).await.unwrap());
-                }
-                mine
-            })
-        })
-        .collect();
-    let store = h.another().await;
     let again: Vec<_> = taken.into_iter().map(|taken| taken.id).collect();
-    tasks.push(tokio::spawn(async move {
-        for (n, id) in again.into_iter().enumerate() {
-            if n % 2 == 0 {
-                store.replay(&[id.0], "anna").await.unwrap();
-            } else {
-                store.outbox_resolve(&id, Resolution::SendAgain, "anna").await.unwrap();
+    let mut tasks = Vec::new();
+    // Takers and those who plan again go through the lanes in the same order, side by side.
+    for store in workers(h, 4).await {
+        tasks.push(tokio::spawn(async move {
+            let mut mine = Vec::new();
+            for _ in 0..LANES {
+                mine.extend(store.outbox_take(2, LEASE).await.unwrap());
             }
-        }
-        Vec::new()
-    }));
+            mine
+        }));
+    }
+    for (first, store) in workers(h, 3).await.into_iter().enumerate() {
+        let again = again.clone();
+        tasks.push(tokio::spawn(async move {
+            for (n, id) in again.into_iter().enumerate().skip(first).step_by(3) {
+                if n % 2 == 0 {
+                    store.replay(&[id.0], "anna").await.unwrap();
+                } else {
+                    store.outbox_resolve(&id, Resolution::SendAgain, "anna").await.unwrap();
+                }
+            }
+            Vec::new()
+        }));
+    }
     let mut under_way: BTreeMap<String, usize> = BTreeMap::new();
     for task in tasks {
         for taken in task.await.unwrap() {
