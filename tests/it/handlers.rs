@@ -189,7 +189,7 @@ async fn stop_is_honoured_without_a_call_and_without_an_answer() {
     shop.done(&shop.text("wamid.S3", -50, "unsubscribe")).await;
     assert!(!shop.opted_out().await);
     // The word within a sentence is for the model, which reads the wish.
-    let outcome = shop.done(&shop.text("wamid.S4", -2, "Please stop these messages")).await;
+    let outcome = shop.done(&shop.text("wamid.S4", -2, "Please stop")).await;
     assert!(outcome.commands.is_empty() && shop.opted_out().await);
 }
 
