@@ -12,6 +12,9 @@ use crate::{
     store::contract::StoreError,
 };
 
+/// Terminals narrower than this get tables that run over their edge.
+const NARROWEST: u16 = 60;
+
 /// One line of the answer. A closed pipe is nobody's fault.
 pub(super) fn say(text: &str) {
     let _ = writeln!(stdout(), "{text}");
@@ -33,7 +36,8 @@ pub(super) fn say_table(head: &[&str], rows: &[Vec<String>]) {
     let colour = terminal && environment_variable("NO_COLOR").is_none_or(|value| value.is_empty());
     let mut table = Table::new();
     table.load_style(if terminal { presets::UTF8_BORDERS_ONLY } else { presets::NOTHING });
-    if terminal {
+    // A terminal that does not tell its width, or hardly has one, would get columns of single letters.
+    if terminal && table.width().is_some_and(|width| width >= NARROWEST) {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
     let bold = |name: &&str| {

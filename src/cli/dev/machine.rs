@@ -13,8 +13,11 @@ use crate::{
     admin::{Admin, Probes},
     app::App,
     cli::dev::{
-        outside::Outside,
-        setup::{Places, RealModel, settings},
+        outside::{
+            Outside,
+            script::{Fault, Script, Service},
+        },
+        setup::{Places, RealModel, SLOW_MODEL, SLOW_TAG, settings},
         state_dir::StateDir,
     },
     domain::ids::TenantId,
@@ -70,6 +73,12 @@ impl Machine {
         });
         let queue_url = server.ensure_queue(QUEUE, &[("RedrivePolicy", &redrive.to_string())]).await?;
         let outside = Outside::start().await.context("no loopback port for the stand-in")?;
+        outside.script(Script {
+            service: Service::Llm,
+            contains: SLOW_TAG.to_owned(),
+            fault: Fault::Slow(SLOW_MODEL),
+            times: 1,
+        });
         let places = Places {
             endpoint: server.endpoint(),
             queue_url,

@@ -10,6 +10,9 @@ use crate::cli::{
     output::say_table,
 };
 
+/// What is missing of one sample, in lines.
+const MOST_MISSING: usize = 4;
+
 /// Prints all of it.
 pub(crate) fn print(summary: &Summary, lines: &Lines) {
     lines.heading("Samples");
@@ -46,8 +49,11 @@ fn samples(summary: &Summary, lines: &Lines) {
     say_table(&["sender", "samples", "as they should"], &rows);
     for sample in summary.samples.iter().filter(|sample| !sample.ok) {
         lines.say(&lines.toned(&format!("✗ {}: {}", sample.sender, sample.name), Tone::Bad));
-        for missing in &sample.missing {
+        for missing in sample.missing.iter().take(MOST_MISSING) {
             lines.say(&format!("    not seen: {missing}"));
+        }
+        if sample.missing.len() > MOST_MISSING {
+            lines.say(&format!("    and {} more", sample.missing.len() - MOST_MISSING));
         }
     }
 }

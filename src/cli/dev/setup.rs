@@ -19,6 +19,11 @@ use anyhow::Context as _;
 pub(crate) const SETTINGS_FILE: &str = "longshore.toml";
 /// What the stand-in calls itself, and what is asked of OpenAI when nothing else is said.
 const DEFAULT_MODEL: &str = "gpt-6-luna";
+/// How long the stand-in's model takes where it is to be slow: longer than a handler may run, shorter than a
+/// call may take.
+pub(crate) const SLOW_MODEL: Duration = Duration::from_secs(4);
+/// What in a message makes it slow.
+pub(crate) const SLOW_TAG: &str = "#slow";
 /// File of the store in the state folder.
 const STORE_FILE: &str = "store.sqlite";
 
@@ -76,9 +81,10 @@ impl RealModel {
         lines.join("\n") + "\n"
     }
 
-    /// A real model needs longer than the samples' patience with a hanging handler would otherwise be.
+    /// A real model needs longer than the samples' patience with a hanging handler would otherwise be. Shorter
+    /// than [`SLOW_MODEL`] in any case.
     fn handler_timeout(&self) -> Duration {
-        if self.is_set() { Duration::from_millis(3_500) } else { Duration::from_millis(1_500) }
+        if self.is_set() { Duration::from_millis(3_500) } else { Duration::from_millis(2_500) }
     }
 }
 
@@ -199,7 +205,7 @@ kind = \"openai\"
 base_url = {}
 api_key = {}
 model = \"{DEFAULT_MODEL}\"
-timeout = \"3s\"
+timeout = \"6s\"
 attempts = 1
 {real}
 [whatsapp]
