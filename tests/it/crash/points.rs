@@ -96,7 +96,7 @@ async fn killed_at(kind: Kind, point: &str, seed: u64) {
     let worker = world.worker(&[]);
     world.settled(TO_THE_END).await;
     let findings = judge(&world).await;
-    println!("{kind:?} {point}: {findings:?}");
+    println!("{kind:?} {point}: {findings}");
     worker.stop(TO_THE_END).await;
     world.finish().await;
 }

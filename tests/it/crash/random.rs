@@ -54,7 +54,7 @@ async fn at_random_moments(kind: Kind) {
     let worker = world.worker(&[]);
     world.settled(TO_THE_END).await;
     let findings = judge(&world).await;
-    println!("{kind:?}: {findings:?}");
+    println!("{kind:?}: {findings}");
     worker.stop(TO_THE_END).await;
     world.finish().await;
 }

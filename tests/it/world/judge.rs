@@ -32,6 +32,17 @@ pub(crate) struct Findings {
     pub(crate) messages: usize,
 }
 
+impl std::fmt::Display for Findings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { unknown, ambiguous, billed, extra_copies, messages } = self;
+        let unknown = unknown.len();
+        write!(
+            f,
+            "{billed} billed calls, {ambiguous} ambiguous; {messages} messages sent, {unknown} unknown; {extra_copies} extra copies"
+        )
+    }
+}
+
 /// Judges a settled world; fails with everything that is wrong.
 pub(crate) async fn judge(world: &World) -> Findings {
     let mut case = Case { world, faults: Vec::new(), findings: Findings::default() };
