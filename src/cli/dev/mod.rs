@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// The samples must have ended by then, from the start of the command.
-const DEADLINE: Duration = Duration::from_secs(16);
+const DEADLINE: Duration = Duration::from_secs(17);
 /// How long what still runs may take once the samples are over.
 const PATIENCE: Duration = Duration::from_millis(1_300);
 /// Log lines of a run, in the state folder.
