@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench worker` runs SQLite; with `LONGSHORE_TEST_POSTGRES` set (as `make bench` does) it
 //! runs PostgreSQL as well. `LONGSHORE_BENCH_JOBS` changes the number of jobs (10,000).
+//!
+//! Then one job of 30 s among 999 of 10 ms, ten at a time: how long the 999 take beside it.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot start has nothing to say")]
 #![expect(clippy::print_stdout, reason = "it prints its figures")]
@@ -28,62 +30,111 @@ use longshore::{
         sqs::SqsQueue,
     },
     sources::sign::{SealKey, sign_job},
-    worker::trail::Trail,
+    worker::trail::{Happening, Trail},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 const SECRET: &str = "whsec_YmVuY2gtb25seS1ub3QtYS1yZWFsLXNlY3JldC0xMjM0NQ==";
 const SENDERS: usize = 16;
+const LONG_WORK: usize = 1_000;
 
 fn main() {
     let jobs = std::env::var("LONGSHORE_BENCH_JOBS").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
     runtime.block_on(async {
-        run("SQLite", jobs, None).await;
-        if let Ok(url) = std::env::var("LONGSHORE_TEST_POSTGRES") {
-            run("PostgreSQL", jobs, Some(url)).await;
+        let postgres = std::env::var("LONGSHORE_TEST_POSTGRES").ok();
+        throughput("SQLite", jobs, None).await;
+        long_work("SQLite", None).await;
+        if let Some(url) = postgres {
+            throughput("PostgreSQL", jobs, Some(&url)).await;
+            long_work("PostgreSQL", Some(&url)).await;
         }
     });
 }
 
-async fn run(name: &str, jobs: usize, postgres: Option<String>) {
-    let folder = tempfile::tempdir().unwrap();
-    let queue = Server::start(Options::new("127.0.0.1:0".parse().unwrap(), folder.path())).await.unwrap();
-    let dead = queue.ensure_queue("dead", &[]).await.unwrap();
-    let url = queue.ensure_queue("events", &[]).await.unwrap();
-    let postgres = match postgres {
-        Some(url) => Some(fresh_database(&url).await),
-        None => None,
-    };
-    let settings = settings(folder.path(), &queue.endpoint(), &url, &dead, postgres);
-    open_store(&settings).await.unwrap().migrate().await.unwrap();
-    let sender = Arc::new(SqsQueue::connect(&settings.queue, &url).await);
+/// The parts that stay while workers come and go.
+struct Bench {
+    folder: tempfile::TempDir,
+    queue: Server,
+    settings: Settings,
+    sender: Arc<SqsQueue>,
+}
+
+impl Bench {
+    async fn new(postgres: Option<&str>, worker: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = Server::start(Options::new("127.0.0.1:0".parse().unwrap(), folder.path())).await.unwrap();
+        let dead = queue.ensure_queue("dead", &[]).await.unwrap();
+        let url = queue.ensure_queue("events", &[]).await.unwrap();
+        let postgres = match postgres {
+            Some(url) => Some(fresh_database(url).await),
+            None => None,
+        };
+        let settings = settings(folder.path(), [&queue.endpoint(), &url, &dead], postgres, worker);
+        open_store(&settings).await.unwrap().migrate().await.unwrap();
+        let sender = Arc::new(SqsQueue::connect(&settings.queue, &url).await);
+        Self { folder, queue, settings, sender }
+    }
+
+    /// Until the store's table has so many rows.
+    async fn until(&self, app: &App, table: &str, rows: usize) {
+        while app.store.table_counts().await.unwrap()[table] < i64::try_from(rows).unwrap() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn end(self, app: App) {
+        app.stop(CancellationToken::new()).await;
+        self.queue.shutdown().await;
+    }
+}
+
+async fn throughput(name: &str, jobs: usize, postgres: Option<&str>) {
+    let bench = Bench::new(postgres, "concurrency = 256").await;
     let sent = Instant::now();
-    enqueue(&sender, jobs).await;
+    enqueue(&bench.sender, jobs, chat_usage).await;
     println!("{name}: {jobs} jobs enqueued at {:.0}/s", rate(jobs, sent.elapsed()));
 
-    let before: u64 = queue.counters().all().values().sum();
-    let flushes = flushes_per_second(folder.path());
+    let before: u64 = bench.queue.counters().all().values().sum();
+    let flushes = flushes_per_second(bench.folder.path());
     let started = Instant::now();
-    let app = App::start(settings, Trail::default()).await.unwrap();
-    let store = Arc::clone(&app.store);
-    while store.table_counts().await.unwrap()["llm_ledger"] < i64::try_from(jobs).unwrap() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let app = App::start(bench.settings.clone(), Trail::default()).await.unwrap();
+    bench.until(&app, "llm_ledger", jobs).await;
     let took = started.elapsed();
-    while sender.depth().await.unwrap().in_flight > 0 {
+    while bench.sender.depth().await.unwrap().in_flight > 0 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let counters = queue.counters().all();
+    let counters = bench.queue.counters().all();
     let calls = counters.values().sum::<u64>() - before - counters["GetQueueAttributes"];
-    let calls =
-        rate(usize::try_from(calls).unwrap(), Duration::from_secs(1)) / rate(jobs, Duration::from_secs(1));
+    let second = Duration::from_secs(1);
+    let calls = rate(usize::try_from(calls).unwrap(), second) / rate(jobs, second);
     println!("{name}: {:.0} jobs/s end to end, {calls:.3} SQS calls per message", rate(jobs, took));
     println!("{name}: disk {flushes:.0} flushes/s; calls at the server {counters:?}");
-    app.stop(CancellationToken::new()).await;
-    queue.shutdown().await;
+    bench.end(app).await;
+}
+
+/// The worker is told at the end to hand the long job back: its 30 s are not waited for.
+async fn long_work(name: &str, postgres: Option<&str>) {
+    let bench = Bench::new(postgres, "concurrency = 10\ndrills = true").await;
+    enqueue(&bench.sender, LONG_WORK, drill).await;
+    let trail = Trail::default();
+    let mut happenings = trail.listen();
+    let started = Instant::now();
+    let app = App::start(bench.settings.clone(), trail).await.unwrap();
+    let mut done = 0;
+    while done < LONG_WORK - 1 {
+        if let Happening::Done(..) = happenings.recv().await.unwrap() {
+            done += 1;
+        }
+    }
+    let took = started.elapsed().as_secs_f64();
+    println!("{name}: {done} jobs of 10 ms beside one of 30 s, ten at a time: {took:.2} s");
+    let hurry = CancellationToken::new();
+    hurry.cancel();
+    app.stop(hurry).await;
+    bench.queue.shutdown().await;
 }
 
 #[expect(clippy::cast_precision_loss, reason = "small counts")]
@@ -101,14 +152,15 @@ async fn fresh_database(url: &str) -> String {
     format!("{server}/longshore_bench?{query}")
 }
 
-async fn enqueue(queue: &Arc<SqsQueue>, jobs: usize) {
+async fn enqueue(queue: &Arc<SqsQueue>, jobs: usize, job: fn(usize, Timestamp) -> Value) {
     let now = SystemClock.now();
     let share = jobs / SENDERS;
     let senders = (0..SENDERS).map(|sender| {
         let queue = Arc::clone(queue);
         tokio::spawn(async move {
             let last = if sender + 1 == SENDERS { jobs } else { (sender + 1) * share };
-            let messages: Vec<OutgoingMessage> = (sender * share..last).map(|n| message(n, now)).collect();
+            let messages: Vec<OutgoingMessage> =
+                (sender * share..last).map(|n| message(&job(n, now), now)).collect();
             for batch in messages.chunks(BATCH) {
                 queue.send(batch).await.unwrap();
             }
@@ -117,23 +169,40 @@ async fn enqueue(queue: &Arc<SqsQueue>, jobs: usize) {
     join_all(senders).await;
 }
 
-fn message(number: usize, now: Timestamp) -> OutgoingMessage {
+fn chat_usage(number: usize, now: Timestamp) -> Value {
     let id = format!("bench-{number}");
-    let job = json!({
+    json!({
         "specversion": "1.0", "id": id, "source": "urn:bench", "type": "longshore.chat.usage.v1",
         "time": now.to_string(), "padding": "x".repeat(560),
         "data": {
             "chat_id": id, "user": "anonymous", "provider": "openai", "model": "gpt-6-luna",
             "usage": { "uncached_input": 1000, "output": 200 }, "latency_ms": 900, "ended_at": now.to_string(),
         },
-    });
+    })
+}
+
+/// The first takes 30 s, the others 10 ms.
+fn drill(number: usize, now: Timestamp) -> Value {
+    let millis = if number == 0 { 30_000 } else { 10 };
+    json!({
+        "specversion": "1.0", "id": format!("drill-{number}"), "source": "urn:bench", "type": "longshore.drill.v1",
+        "time": now.to_string(), "data": { "do": "work", "millis": millis },
+    })
+}
+
+fn message(job: &Value, now: Timestamp) -> OutgoingMessage {
     let key = SealKey { id: Some("bench"), secret: SECRET };
-    let signed = sign_job(&SourceName::from("chat"), key, &job, now).unwrap();
+    let signed = sign_job(&SourceName::from("chat"), key, job, now).unwrap();
     let attributes = signed.attributes.into_iter().map(|(name, value)| (name, Attribute::Text(value)));
     OutgoingMessage { body: signed.body, attributes: attributes.collect(), ..OutgoingMessage::default() }
 }
 
-fn settings(folder: &Path, endpoint: &str, url: &str, dead: &str, postgres: Option<String>) -> Settings {
+fn settings(
+    folder: &Path,
+    [endpoint, url, dead]: [&str; 3],
+    postgres: Option<String>,
+    worker: &str,
+) -> Settings {
     let secret = |name: &str, value: &str| {
         let path = folder.join(name);
         let mut options = std::fs::OpenOptions::new();
@@ -160,10 +229,11 @@ dead_letter_url = "{dead}"
 endpoint = "{endpoint}"
 region = "us-east-1"
 wait = "1s"
+visibility = "10s"
 [store]
 url = "{store}"
 [worker]
-concurrency = 256
+{worker}
 drain = "10s"
 [seal]
 sign_with = "bench"
