@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -163,14 +163,18 @@ async fn tick(vitals: Arc<Vitals>) {
 }
 
 /// The key with which wakes are sealed.
-fn wake_key(settings: &Settings) -> anyhow::Result<KeySettings> {
-    let name = settings.seal.sign_with.as_deref().context(
-        "seal.sign_with is missing: name the seal key (listing the source `wake`) that seals our own wakes",
-    )?;
+fn wake_key(settings: &Settings) -> Result<KeySettings, Stop> {
+    let wrong = |what: String| {
+        let hint = "name a seal key whose `sources` list `wake`: with it this worker seals its own wakes";
+        Stop::new(ExitCode::Config, format!("seal.sign_with {what}")).hint(hint)
+    };
+    let name = settings.seal.sign_with.as_deref().ok_or_else(|| wrong("is missing".to_owned()))?;
     let key = settings.seal.keys.iter().find(|key| key.key.id == name);
-    let key = key.with_context(|| format!("seal.sign_with names `{name}`, which is not in seal.keys"))?;
-    if !key.sources.iter().any(|source| source == "wake") {
-        bail!("seal key `{name}` seals our wakes, so its `sources` must list `wake`");
+    match key {
+        None => Err(wrong(format!("names `{name}`, which is not in seal.keys"))),
+        Some(key) if !key.sources.iter().any(|source| source == "wake") => {
+            Err(wrong(format!("names `{name}`, which does not list `wake`")))
+        }
+        Some(key) => Ok(key.key.clone()),
     }
-    Ok(key.key.clone())
 }

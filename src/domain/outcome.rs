@@ -119,6 +119,8 @@ pub enum Settlement {
     Ack,
     /// Visible again after this long.
     RetryAfter(Duration),
+    /// Our fault, not the message's: visible again later, the later the more often it came.
+    NotNow,
     /// Left alone: its lease is lost, or nothing could be recorded; it comes back by itself.
     Leave,
 }

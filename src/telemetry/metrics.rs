@@ -49,9 +49,10 @@ metrics! {
     Gauge, "longshore_ready", "1 when the worker is ready, else 0: the answer of the last /readyz.";
     Counter, "longshore_messages_received_total", "Messages received from the queue, duplicates included.";
     Histogram(WAITS), "longshore_message_dwell_seconds", "Oldest wait between sending and receiving, of each receive.";
+    Gauge, "longshore_oldest_wait_seconds", "Longest wait among the messages of the latest receive; 0 when a poll came back empty. SQS itself does not tell the age of what still waits.";
     Gauge, "longshore_messages_in_flight", "Slots taken by events and receives.";
     Gauge, "longshore_queue_messages", "Messages on the queue by state (visible, in_flight, delayed), as SQS estimates them.";
-    Counter, "longshore_rejected_total", "Messages and items buried before they became events, by source and reason.";
+    Counter, "longshore_rejected_total", "Messages and items buried before they became events, by reason.";
     Counter, "longshore_events_total", "Events by outcome (arrived, duplicate, done, retried, deferred, parked, buried, handed_back, lost), source, kind and reason.";
     Histogram(SECONDS), "longshore_handling_seconds", "Time from start to commit of events that were done, by kind.";
     Counter, "longshore_leases_lost_total", "Leases that could not be extended: somebody else may work on the same event.";

@@ -1,7 +1,7 @@
 //! Dead letters as messages: copied to the DLQ, where other tools can see them, and put back on the queue
 //! by a replay. The store is the record, the DLQ a copy.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use serde_json::{Value, json};
 
@@ -42,6 +42,7 @@ pub(super) async fn requeue(context: &Context, id: &str) -> Sent {
         Ok(Some(letter)) => {
             let attributes = attributes_from_json(&letter.attributes);
             let message = OutgoingMessage { body: letter.body, attributes, ..OutgoingMessage::default() };
+            context.replayed.store(true, Ordering::SeqCst);
             send(&*context.parts.queue, message).await
         }
         Ok(None) => gone(),

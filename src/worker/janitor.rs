@@ -1,6 +1,10 @@
 //! Small regular work: the store's upkeep, gauges, and copies on the DLQ whose dead letter is closed.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -19,8 +23,6 @@ const ROUND: Duration = Duration::from_secs(10);
 const DEPTH_UNDER_LOAD: Duration = Duration::from_secs(30);
 /// ... and this often when idle.
 const DEPTH_IDLE: Duration = Duration::from_secs(15 * 60);
-/// Between two looks for closed copies, when something was replayed.
-const SWEEP: Duration = Duration::from_secs(60);
 /// Receives of one sweep: a long DLQ is swept over several.
 const SWEEP_RECEIVES: usize = 50;
 /// How long a sweep hides the copies that it looks at.
@@ -29,12 +31,12 @@ const SWEEP_VISIBILITY: Duration = Duration::from_secs(30);
 /// Keeps house until told to stop. A round that is under way then is dropped: whatever holds it up, such as a
 /// lock of a worker that hangs, must not hold up the end.
 pub(super) async fn keep_house_until_stopped(context: Arc<Context>) {
-    let mut last = Last::default();
+    let mut depth_read = None;
     loop {
         tokio::select! {
             biased;
             () = context.stopping.cancelled() => return,
-            () = round(&context, &mut last) => {}
+            () = round(&context, &mut depth_read) => {}
         }
         tokio::select! {
             () = context.stopping.cancelled() => return,
@@ -43,25 +45,17 @@ pub(super) async fn keep_house_until_stopped(context: Arc<Context>) {
     }
 }
 
-/// When the less frequent work was done last.
-#[derive(Default)]
-struct Last {
-    depth_read: Option<Instant>,
-    swept: Option<Instant>,
-}
-
-async fn round(context: &Context, last: &mut Last) {
+async fn round(context: &Context, depth_read: &mut Option<Instant>) {
     upkeep(context).await;
     let every = if context.slots.in_hand() > BATCH { DEPTH_UNDER_LOAD } else { DEPTH_IDLE };
-    if last.depth_read.is_none_or(|at| at.elapsed() >= every) {
-        last.depth_read = Some(Instant::now());
+    if depth_read.is_none_or(|at| at.elapsed() >= every) {
+        *depth_read = Some(Instant::now());
         read_depth(context).await;
     }
-    if last.swept.is_none_or(|at| at.elapsed() >= SWEEP) {
-        last.swept = Some(Instant::now());
-        if let Err(error) = sweep(context).await {
-            tracing::warn!(%error, "dead-letter queue not swept");
-        }
+    if context.replayed.swap(false, Ordering::SeqCst)
+        && let Err(error) = sweep(context).await
+    {
+        tracing::warn!(%error, "dead-letter queue not swept");
     }
 }
 
@@ -97,31 +91,34 @@ async fn read_depth(context: &Context) {
     }
 }
 
-/// Removes copies of closed dead letters from the DLQ. Looks only when something was replayed: every look
-/// costs receives. Copies that are still open become visible again by themselves.
+/// Removes copies of closed dead letters from the DLQ. Looks only after a replay: every look costs receives.
+/// Copies that are still open become visible again by themselves; one that is left behind is harmless.
 async fn sweep(context: &Context) -> Result<(), QueueError> {
-    let closed = DeadLetterFilter { closed: true, limit: 1_000, ..DeadLetterFilter::default() };
-    let Ok(letters) = context.parts.store.dead_letters(&closed).await else { return Ok(()) };
-    let closed: HashSet<String> = letters
-        .into_iter()
-        .filter(|letter| letter.state == DeadLetterState::Replayed)
-        .map(|letter| letter.id)
-        .collect();
-    if closed.is_empty() {
-        return Ok(());
-    }
     let queue = &context.parts.dead_letter_queue;
     for _ in 0..SWEEP_RECEIVES {
         let copies = queue.receive(BATCH, Duration::ZERO, SWEEP_VISIBILITY).await?;
         if copies.is_empty() || context.stopping.is_cancelled() {
             return Ok(());
         }
-        let is_closed = |copy: &&Delivery| copy.text(DEAD_ATTRIBUTE).is_some_and(|id| closed.contains(id));
-        let receipts: Vec<Receipt> =
-            copies.iter().filter(is_closed).map(|copy| copy.receipt.clone()).collect();
-        if !receipts.is_empty() {
-            queue.delete(&receipts).await?;
+        let closed = closed(context, &copies).await;
+        if !closed.is_empty() {
+            queue.delete(&closed).await?;
         }
     }
     Ok(())
+}
+
+/// The copies whose dead letter was replayed; none when the store cannot tell.
+async fn closed(context: &Context, copies: &[Delivery]) -> Vec<Receipt> {
+    let ids: Vec<String> =
+        copies.iter().filter_map(|copy| copy.text(DEAD_ATTRIBUTE).map(ToOwned::to_owned)).collect();
+    let filter = DeadLetterFilter { ids, closed: true, limit: 10, ..DeadLetterFilter::default() };
+    let letters = context.parts.store.dead_letters(&filter).await.unwrap_or_default();
+    let replayed: HashSet<&str> = letters
+        .iter()
+        .filter(|letter| letter.state == DeadLetterState::Replayed)
+        .map(|letter| letter.id.as_str())
+        .collect();
+    let is_closed = |copy: &&Delivery| copy.text(DEAD_ATTRIBUTE).is_some_and(|id| replayed.contains(id));
+    copies.iter().filter(is_closed).map(|copy| copy.receipt.clone()).collect()
 }

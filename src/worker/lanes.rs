@@ -53,6 +53,11 @@ impl Lanes {
 }
 
 impl Place {
+    /// Is it its turn already?
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(self.lock, MaybeDone::Done(_))
+    }
+
     /// Waits for its turn, which lasts until this is dropped.
     pub(super) async fn turn(&mut self) {
         (&mut self.lock).await;
@@ -80,6 +85,7 @@ mod tests {
         let lanes = Lanes::default();
         let (mut first, mut second, mut third) = (lanes.place("a"), lanes.place("a"), lanes.place("a"));
         assert!(third.turn().now_or_never().is_none(), "the third waits");
+        assert!(first.is_ours() && !second.is_ours());
         first.turn().await;
         lanes.place("b").turn().await;
         assert!(second.turn().now_or_never().is_none(), "the second waits for the first");

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -82,6 +82,8 @@ pub(super) struct Context {
     pub(super) commands: Notify,
     /// Events were parked.
     pub(super) parked: Notify,
+    /// Something was replayed: its copy may still lie on the DLQ.
+    pub(super) replayed: AtomicBool,
 }
 
 impl Context {

@@ -1,7 +1,7 @@
 //! The way of one delivery, in one column. Each step takes what the one before it made, so another order
 //! does not compile; [`process`] returns a settlement and not a result, so no `?` can lose a delivery.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::atomic::Ordering, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::sync::OwnedSemaphorePermit;
@@ -13,7 +13,7 @@ use crate::{
         delivery::Delivery,
         envelope::Envelope,
         event::Event,
-        ids::EventKey,
+        ids::{EventKey, Revision},
         outcome::Settlement,
         reason::{Class, Reason},
     },
@@ -36,8 +36,6 @@ use crate::{
 
 /// Attribute with which our copies lie on the DLQ: its value is the dead letter's id.
 pub(super) const DEAD_ATTRIBUTE: &str = "longshore-dead";
-/// How long a delivery stays away when the store or a secret cannot be read.
-const OUR_FAULT: Duration = Duration::from_secs(5);
 
 /// From a delivery to what becomes of it at the queue.
 pub(super) async fn process(
@@ -136,7 +134,10 @@ async fn claim(
     }
     in_hand.grow(events.len());
     let places: Vec<_> = events.iter().map(|event| place(context, event)).collect();
-    let slots: Vec<_> = events.iter().map(|_| context.slots.try_run()).collect();
+    // Whoever waits for its turn must not keep a slot from others meanwhile.
+    let ready = |place: &Option<Place>| place.as_ref().is_none_or(Place::is_ours);
+    let slots: Vec<_> =
+        places.iter().map(|place| if ready(place) { context.slots.try_run() } else { None }).collect();
     let requests = events.iter().zip(&slots).map(|(event, slot)| ClaimRequest {
         event: event.clone(),
         seal: Some(seal.to_owned()),
@@ -161,6 +162,9 @@ async fn claim_wake(context: &Context, wake: &sources::verified::Wake) -> Result
     crash_point::reach("wake_claimed");
     match claims.map_err(|error| no_store(context, &error))?.pop() {
         Some(WakeClaim::Mine(event, work)) => {
+            if work.held.revision > Revision::default() {
+                context.replayed.store(true, Ordering::SeqCst);
+            }
             let place = place(context, &event);
             Ok(vec![Claimed { event: *event, claim: Claim::Mine(work), slot, place }])
         }
@@ -258,10 +262,11 @@ async fn reopen(context: &Context, delivery: &Delivery, id: &str) -> Settlement 
     }
 }
 
-/// Our fault, or not now: the message waits a little, and nothing is counted against it.
+/// Our fault, or not now: the message waits, and nothing is counted against it.
 fn not_now(context: &Context, reason: Reason, detail: String) -> Settlement {
+    context.pressure.note(true);
     context.parts.trail.note(Happening::PutBack { reason, detail });
-    Settlement::RetryAfter(OUR_FAULT)
+    Settlement::NotNow
 }
 
 fn no_store(context: &Context, error: &StoreError) -> Settlement {

@@ -15,6 +15,10 @@ use crate::{
 
 /// Most receives under way at once.
 const MOST_RECEIVES: usize = 8;
+/// How long a delivery stays away when a secret or the store cannot be read, the first time ...
+const NOT_NOW_FIRST: Duration = Duration::from_secs(2);
+/// ... and at most: an outage of hours must not use up the queue's receives of a message.
+const NOT_NOW_LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// Receives until told to stop, then waits for the receives under way: what they bring is released.
 pub(super) async fn receive_until_stopped(context: Arc<Context>) {
@@ -77,6 +81,7 @@ async fn receive(context: &Arc<Context>, most: usize) -> usize {
 
 async fn hand_out(context: &Arc<Context>, deliveries: Vec<Delivery>) {
     if deliveries.is_empty() {
+        metrics::gauge!("longshore_oldest_wait_seconds").set(0.0);
         return;
     }
     let now = context.parts.clock.now();
@@ -105,6 +110,10 @@ async fn deliver(context: Arc<Context>, delivery: Delivery, lease: Lease, mut in
     match settlement {
         Settlement::Ack => context.settler.ack(delivery.receipt.clone()),
         Settlement::RetryAfter(wait) => context.settler.visible_after(delivery.receipt.clone(), wait),
+        Settlement::NotNow => {
+            let wait = RetryPolicy::new(NOT_NOW_FIRST, NOT_NOW_LONGEST).delay(delivery.receive_count, None);
+            context.settler.visible_after(delivery.receipt.clone(), wait);
+        }
         Settlement::Leave => {}
     }
 }

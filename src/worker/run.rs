@@ -1,6 +1,9 @@
 //! Starting and stopping a worker.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use tokio::{
     task::JoinHandle,
@@ -70,6 +73,7 @@ pub async fn start(parts: Parts) -> Result<Running, StartError> {
         deliveries: TaskTracker::new(),
         commands: tokio::sync::Notify::new(),
         parked: tokio::sync::Notify::new(),
+        replayed: AtomicBool::new(false),
         parts,
     });
     let (loops, leases) = (TaskTracker::new(), CancellationToken::new());

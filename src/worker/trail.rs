@@ -137,6 +137,7 @@ fn count(happening: &Happening) {
         Happening::Received { messages, oldest_wait } => {
             metrics::counter!("longshore_messages_received_total").increment(*messages as u64);
             metrics::histogram!("longshore_message_dwell_seconds").record(oldest_wait.as_secs_f64());
+            metrics::gauge!("longshore_oldest_wait_seconds").set(oldest_wait.as_secs_f64());
         }
         // The claimed source is not proved, so it is no label: anybody could make up more.
         Happening::Rejected { reason, .. } => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use longshore::{
     cli::dev::outside::script::Service,
     domain::{dead_letter::DeadLetterFilter, reason::Reason},
+    queue::contract::Queue as _,
     store::contract::Replayed,
 };
 use serde_json::json;
@@ -81,6 +82,12 @@ async fn a_dead_letter_is_replayed(kind: Kind) {
     let letters = "dead_letters WHERE state = 'open' AND id LIKE '%@1'";
     world.until(SOON, || async { found(world.database.count(letters).await == 1, "no second burial") }).await;
     world.settled(SOON).await;
+    // The copy of the first is removed from the DLQ, the copy of the second stays.
+    let copies = || async {
+        let depth = world.dead.depth().await.unwrap();
+        found(depth.visible + depth.in_flight == 1, "copies of closed dead letters")
+    };
+    world.until(SOON, copies).await;
     worker.stop().await;
     world.finish().await;
 }
