@@ -61,7 +61,9 @@ pub(super) async fn receive_until_stopped(context: Arc<Context>) {
 /// One receive; answers how many messages it brought. An error is waited out here, with backoff.
 async fn receive(context: &Arc<Context>, most: usize) -> usize {
     let vitals = &context.parts.vitals;
-    let wait = context.parts.queue_settings.wait;
+    // The first does not wait: it shows at once whether the queue answers, which readiness asks for.
+    let (_, answered, _) = vitals.last_poll();
+    let wait = answered.map_or(Duration::ZERO, |_| context.parts.queue_settings.wait);
     vitals.poll_started(context.parts.clock.now());
     match context.parts.queue.receive(most, wait, context.visibility()).await {
         Ok(deliveries) => {
