@@ -1,4 +1,4 @@
-//! Connections that a request can sever: how an answer gets lost on purpose.
+//! Connections that a request can sever: how an answer gets lost on purpose. Also for other stand-ins.
 
 use std::{
     io,
@@ -23,10 +23,11 @@ use tokio::{
 
 /// Cuts one connection: nothing is written to it any more.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Scissors(Arc<AtomicBool>);
+pub struct Scissors(Arc<AtomicBool>);
 
 impl Scissors {
-    pub(super) fn cut(&self) {
+    /// From now on every write fails, and the connection closes with it.
+    pub fn cut(&self) {
         self.0.store(true, Ordering::Release);
     }
 
@@ -40,7 +41,7 @@ impl Scissors {
 
 /// A TCP connection with its scissors.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub struct Connection {
     stream: TcpStream,
     scissors: Scissors,
 }
@@ -89,7 +90,7 @@ impl AsyncWrite for Connection {
 
 /// Accepts such connections.
 #[derive(Debug)]
-pub(super) struct CuttableListener(pub(super) TcpListener);
+pub struct CuttableListener(pub TcpListener);
 
 impl Listener for CuttableListener {
     type Io = Connection;
@@ -107,7 +108,7 @@ impl Listener for CuttableListener {
                 }
                 Err(error) => {
                     // Usually out of file descriptors: others will be closed.
-                    tracing::warn!(%error, "the embedded queue cannot accept a connection");
+                    tracing::warn!(%error, "a connection cannot be accepted");
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
             }

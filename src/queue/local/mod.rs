@@ -15,7 +15,7 @@ mod engine;
 mod error;
 pub mod faults;
 mod handle;
-mod listener;
+pub mod listener;
 mod messages_table;
 mod model;
 mod operations;

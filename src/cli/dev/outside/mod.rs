@@ -6,7 +6,6 @@ mod model;
 mod openai;
 mod reply;
 pub mod script;
-mod socket;
 mod whatsapp;
 pub mod world;
 
@@ -16,10 +15,12 @@ use axum::{Router, routing::post};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::dev::outside::{
-    script::Script,
-    socket::{Doors, Scissors},
-    world::{Seen, World},
+use crate::{
+    cli::dev::outside::{
+        script::Script,
+        world::{Seen, World},
+    },
+    queue::local::listener::{CuttableListener, Scissors},
 };
 
 /// The stand-in, running until shut down or dropped.
@@ -48,7 +49,7 @@ impl Outside {
         let service = router.into_make_service_with_connect_info::<Scissors>();
         let stopped = stop.clone().cancelled_owned();
         let server = tokio::spawn(async move {
-            axum::serve(Doors(listener), service).with_graceful_shutdown(stopped).await
+            axum::serve(CuttableListener(listener), service).with_graceful_shutdown(stopped).await
         });
         Ok(Self { base_url, world, stop, server })
     }

@@ -30,10 +30,10 @@ use crate::{
         model,
         reply::{Reply, raw},
         script::{Fault, Service, error, out_of_money, rate_limit, server_error},
-        socket::Scissors,
         world::{Bill, Effect, World},
     },
     clock::{Clock as _, SystemClock},
+    queue::local::listener::Scissors,
 };
 
 pub(crate) async fn completions(

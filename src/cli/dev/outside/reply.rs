@@ -5,9 +5,9 @@ use std::time::Duration;
 use axum::{body::Body, response::Response};
 use serde_json::Value;
 
-use crate::cli::dev::outside::{
-    script::{Fault, Gate},
-    socket::Scissors,
+use crate::{
+    cli::dev::outside::script::{Fault, Gate},
+    queue::local::listener::Scissors,
 };
 
 /// What is answered, and when.

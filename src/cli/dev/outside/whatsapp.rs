@@ -21,11 +21,13 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::cli::dev::outside::{
-    reply::{Reply, raw},
-    script::{Fault, Service},
-    socket::Scissors,
-    world::{Effect, World},
+use crate::{
+    cli::dev::outside::{
+        reply::{Reply, raw},
+        script::{Fault, Service},
+        world::{Effect, World},
+    },
+    queue::local::listener::Scissors,
 };
 
 /// Longest text of a message, in characters.
