@@ -1,5 +1,6 @@
 //! What is remembered: one contract of business verbs, two databases behind it.
 
+mod common_sql;
 pub mod contract;
 pub mod group;
 pub(crate) mod migrations;

@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use serde::Serialize;
+
 use crate::{
     cli::dev::samples::sample::{End, Step},
     domain::{ids::EventKey, reason::Reason},
@@ -42,7 +44,7 @@ struct Seen {
 }
 
 /// Sums for one source and kind.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Counts {
     pub(crate) arrived: u64,
     pub(crate) done: u64,

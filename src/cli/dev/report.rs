@@ -66,13 +66,13 @@ fn events(summary: &Summary) {
             vec![
                 row.source.clone(),
                 row.kind.to_owned(),
-                row.arrived.to_string(),
-                row.done.to_string(),
-                blank_zero(row.duplicates),
-                blank_zero(row.retried),
-                blank_zero(row.deferred),
-                blank_zero(row.parked),
-                by_reason(&row.buried),
+                row.counts.arrived.to_string(),
+                row.counts.done.to_string(),
+                blank_zero(row.counts.duplicates),
+                blank_zero(row.counts.retried),
+                blank_zero(row.counts.deferred),
+                blank_zero(row.counts.parked),
+                by_reason(&row.counts.buried),
             ]
         })
         .collect();

@@ -75,14 +75,8 @@ pub(crate) struct SampleEnd {
 pub(crate) struct EventRow {
     pub(crate) source: String,
     pub(crate) kind: &'static str,
-    pub(crate) arrived: u64,
-    pub(crate) done: u64,
-    pub(crate) duplicates: u64,
-    pub(crate) retried: u64,
-    pub(crate) deferred: u64,
-    pub(crate) parked: u64,
-    pub(crate) woken: u64,
-    pub(crate) buried: BTreeMap<&'static str, u64>,
+    #[serde(flatten)]
+    pub(crate) counts: Counts,
 }
 
 #[derive(Debug, Serialize)]
@@ -216,14 +210,7 @@ fn events(observed: &Observed) -> Vec<EventRow> {
     let row = |((source, kind), counts): (&(String, &'static str), &Counts)| EventRow {
         source: source.clone(),
         kind,
-        arrived: counts.arrived,
-        done: counts.done,
-        duplicates: counts.duplicates,
-        retried: counts.retried,
-        deferred: counts.deferred,
-        parked: counts.parked,
-        woken: counts.woken,
-        buried: counts.buried.clone(),
+        counts: counts.clone(),
     };
     observed.counts.iter().map(row).collect()
 }

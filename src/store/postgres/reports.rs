@@ -5,6 +5,7 @@ use sqlx::{PgPool, Row as _, postgres::PgRow};
 use crate::{
     domain::{command::CommandState, money::Money},
     store::{
+        common_sql::{COUNTS, GAUGES},
         contract::{CommandRow, Gauges, TableCounts, UsageFilter, UsageRow},
         postgres::db::{Step, calendar, clean, time},
     },
@@ -25,29 +26,6 @@ const USAGE: &str = "
     WHERE ($1::text IS NULL OR tenant = $1) AND ($2::timestamptz IS NULL OR at >= $2)
       AND ($3::timestamptz IS NULL OR at < $3)
     GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
-
-const GAUGES: &str = "
-    SELECT (SELECT count(*) FROM parked) AS parked,
-           (SELECT count(*) FROM outbox WHERE state = 'planned') AS planned,
-           (SELECT count(*) FROM outbox WHERE state = 'unknown') AS unknown";
-
-const COUNTS: &str = "
-    SELECT 'audit_log', count(*) FROM audit_log UNION ALL
-    SELECT 'contact_properties', count(*) FROM contact_properties UNION ALL
-    SELECT 'contacts', count(*) FROM contacts UNION ALL
-    SELECT 'conversations', count(*) FROM conversations UNION ALL
-    SELECT 'dead_letters', count(*) FROM dead_letters UNION ALL
-    SELECT 'deliveries', count(*) FROM deliveries UNION ALL
-    SELECT 'events', count(*) FROM events UNION ALL
-    SELECT 'inbox', count(*) FROM inbox UNION ALL
-    SELECT 'llm_journal', count(*) FROM llm_journal UNION ALL
-    SELECT 'llm_ledger', count(*) FROM llm_ledger UNION ALL
-    SELECT 'messages', count(*) FROM messages UNION ALL
-    SELECT 'outbox', count(*) FROM outbox UNION ALL
-    SELECT 'parked', count(*) FROM parked UNION ALL
-    SELECT 'replays', count(*) FROM replays UNION ALL
-    SELECT 'results', count(*) FROM results UNION ALL
-    SELECT 'tenants', count(*) FROM tenants";
 
 pub(super) async fn outbox(pool: &PgPool, state: Option<CommandState>, limit: i64) -> Step<Vec<CommandRow>> {
     let rows = sqlx::query(OUTBOX).bind(state.map(CommandState::name)).bind(limit).fetch_all(pool).await?;

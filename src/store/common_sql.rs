@@ -1,0 +1,26 @@
+//! Statements that both databases take as they are.
+
+/// Levels for metrics, but for the dead letters.
+pub(super) const GAUGES: &str = "
+    SELECT (SELECT count(*) FROM parked) AS parked,
+           (SELECT count(*) FROM outbox WHERE state = 'planned') AS planned,
+           (SELECT count(*) FROM outbox WHERE state = 'unknown') AS unknown";
+
+/// Rows by table. The tables of transient rows (`lane_pauses`) are left out: summaries compare these.
+pub(super) const COUNTS: &str = "
+    SELECT 'audit_log', count(*) FROM audit_log UNION ALL
+    SELECT 'contact_properties', count(*) FROM contact_properties UNION ALL
+    SELECT 'contacts', count(*) FROM contacts UNION ALL
+    SELECT 'conversations', count(*) FROM conversations UNION ALL
+    SELECT 'dead_letters', count(*) FROM dead_letters UNION ALL
+    SELECT 'deliveries', count(*) FROM deliveries UNION ALL
+    SELECT 'events', count(*) FROM events UNION ALL
+    SELECT 'inbox', count(*) FROM inbox UNION ALL
+    SELECT 'llm_journal', count(*) FROM llm_journal UNION ALL
+    SELECT 'llm_ledger', count(*) FROM llm_ledger UNION ALL
+    SELECT 'messages', count(*) FROM messages UNION ALL
+    SELECT 'outbox', count(*) FROM outbox UNION ALL
+    SELECT 'parked', count(*) FROM parked UNION ALL
+    SELECT 'replays', count(*) FROM replays UNION ALL
+    SELECT 'results', count(*) FROM results UNION ALL
+    SELECT 'tenants', count(*) FROM tenants";
