@@ -11,7 +11,7 @@ use crate::world::{Kind, Worker, World, judge::judge};
 
 const RUNS: usize = 20;
 /// Runs at once: each mostly waits for leases.
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 6;
 /// As in the settings of a usual world.
 const LEASE: Duration = Duration::from_secs(3);
 const SOON: Duration = Duration::from_secs(60);

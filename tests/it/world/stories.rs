@@ -72,8 +72,8 @@ async fn a_dead_letter_is_replayed(kind: Kind) {
     world.expected.buried(&key, Reason::AttemptsExhausted);
     world.send().await;
     let worker = world.inside().await;
+    // Not judged here: the judge's look at the DLQ would hide the copy from the sweep.
     world.settled(SOON).await;
-    judge(&world).await;
     let letters = worker.store().dead_letters(&DeadLetterFilter { limit: 10, ..Default::default() }).await;
     let id = letters.unwrap()[0].id.clone();
     // A fresh start of four attempts ends the same way: shown by a dead letter of its own.
@@ -85,7 +85,11 @@ async fn a_dead_letter_is_replayed(kind: Kind) {
     // The copy of the first is removed from the DLQ, the copy of the second stays.
     let copies = || async {
         let depth = world.dead.depth().await.unwrap();
-        found(depth.visible + depth.in_flight == 1, "copies of closed dead letters")
+        if depth.visible + depth.in_flight == 1 {
+            Ok(())
+        } else {
+            Err(format!("copies of closed dead letters: {depth:?}"))
+        }
     };
     world.until(SOON, copies).await;
     worker.stop().await;
