@@ -31,8 +31,6 @@ use crate::{
 
 /// Time for handing back what was cut off at the deadline.
 const HAND_BACK: Duration = Duration::from_millis(800);
-/// Leases are extended this often within their length.
-const TICKS: u32 = 3;
 
 /// Why a worker did not start.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +85,7 @@ pub async fn start(parts: Parts) -> Result<Running, StartError> {
 
 async fn extend_leases(context: Arc<Context>, done: CancellationToken) {
     // From start to start: a tick that takes long must not make the next one late.
-    let mut ticks = tokio::time::interval(context.visibility() / TICKS);
+    let mut ticks = tokio::time::interval(context.parts.queue_settings.lease_tick());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first is at once, when there is nothing to extend yet.
     ticks.tick().await;
