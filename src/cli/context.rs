@@ -9,7 +9,7 @@ use crate::{
     app::open_current_store,
     config::{self, Known, Loaded, Problems, Settings, environment_variable},
     queue::sqs::SqsQueue,
-    sources::{SOURCES, decode},
+    sources::{decode, schemes::SCHEMES, vendors::VENDORS},
     store::contract::Store,
 };
 
@@ -37,7 +37,8 @@ impl Context {
     pub(super) fn loaded(&self) -> Result<Loaded, Problems> {
         let mut loaded = config::from_file(self.file())?;
         loaded.check_rules(&Known {
-            vendors: SOURCES.iter().map(|row| row.name.to_owned()).collect(),
+            vendors: VENDORS.iter().map(|row| row.name.to_owned()).collect(),
+            schemes: SCHEMES.iter().map(|row| row.name.to_owned()).collect(),
             forms: [decode::ENVELOPE_V1, decode::JOB_V1, decode::WAKE_V1].map(str::to_owned).to_vec(),
         });
         Ok(loaded)

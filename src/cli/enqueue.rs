@@ -52,7 +52,7 @@ impl EnqueueCommand {
         let now = SystemClock.now();
         let (name, jobs) = source(&settings, self.source.as_deref(), "jobs")?;
         let key = key(&jobs.keys, self.key.as_deref(), now)?;
-        let secret = key.secret.read()?;
+        let secret = key.read()?;
         let seal = SealKey { id: Some(&key.id), secret: secret.expose_secret() };
         let name = SourceName::from(name);
         let mut messages = Vec::new();

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::{
     cli::output::say,
     lifecycle::{ExitCode, Stop},
-    sources::job_types::SCHEMAS,
+    sources::vendors::job_types::SCHEMAS,
 };
 
 /// Print the JSON schema of a job type, or the names of all.

@@ -13,12 +13,12 @@ use crate::{
     },
     clock::{Clock as _, SystemClock},
     config::Settings,
-    domain::{ids::SourceName, timestamp::Timestamp},
+    domain::{envelope::Peer, ids::SourceName, timestamp::Timestamp},
     lifecycle::{ExitCode, Stop},
     sources::{
+        self,
         contract::Order,
         sign::{SealKey, SignedMessage, seal_envelope, sign_job, sign_request},
-        vendor,
     },
 };
 
@@ -79,7 +79,7 @@ impl SignCommand {
         let at = self.at.unwrap_or(now);
         let (name, source) = source(settings, Some(&self.source), "")?;
         let key = key(&source.keys, self.key.as_deref(), now)?;
-        let (secret, body) = (key.secret.read()?, read(&self.file)?);
+        let (secret, body) = (key.read()?, read(&self.file)?);
         let name = SourceName::from(name);
         let wrong = |error: &dyn ToString| Stop::new(ExitCode::BadInput, error.to_string());
         if source.vendor == "jobs" {
@@ -87,19 +87,22 @@ impl SignCommand {
             let seal = SealKey { id: Some(&key.id), secret: secret.expose_secret() };
             return Ok(sign_job(&name, seal, &job, at).map_err(|error| wrong(&error))?);
         }
-        let vendor = vendor(&source.vendor).ok_or_else(|| {
-            Stop::new(ExitCode::Config, format!("source `{name}`: unknown vendor `{}`", source.vendor))
-        })?;
+        let senders =
+            sources::senders(settings).map_err(|error| Stop::new(ExitCode::Config, error.to_string()))?;
+        let sender = senders
+            .get(name.as_str())
+            .ok_or_else(|| Stop::new(ExitCode::Config, format!("no source `{name}` is configured")))?;
         let usual = format!("https://localhost/webhooks/{name}");
         let url = self.url.as_deref().or(source.public_url.as_deref()).unwrap_or(&usual);
         let (secret, key_id) = (secret.expose_secret(), Some(key.id.as_str()));
         let order = Order { secret, key_id, method: &self.method, url, body, id, at };
-        let request = sign_request(vendor, &order).map_err(|error| wrong(&error))?;
+        let request = sign_request(sender.scheme, &order).map_err(|error| wrong(&error))?;
         let edge = seal_key(settings, name.as_str(), now)?;
-        let edge_secret = edge.secret.read()?;
+        let edge_secret = edge.read()?;
         let seal = SealKey { id: Some(&edge.id), secret: edge_secret.expose_secret() };
         let envelope = format!("env_{}", Uuid::now_v7().simple());
         // The edge's own time is the real one: only the vendor's signature can be made stale on purpose.
-        Ok(seal_envelope(&name, seal, &envelope, &request, now, now).map_err(|error| wrong(&error))?)
+        Ok(seal_envelope(&name, seal, &envelope, (&request, &Peer::default()), now, now)
+            .map_err(|error| wrong(&error))?)
     }
 }

@@ -125,7 +125,12 @@ pub(super) async fn send(
 fn outgoing(message: &SignedMessage, delay: Option<Duration>) -> OutgoingMessage {
     let attributes =
         message.attributes.iter().map(|(name, value)| (name.clone(), Attribute::Text(value.clone())));
-    OutgoingMessage { body: message.body.clone(), attributes: attributes.collect(), group: None, delay }
+    OutgoingMessage {
+        body: message.body.clone(),
+        attributes: attributes.collect(),
+        delay,
+        ..OutgoingMessage::default()
+    }
 }
 
 fn size(message: &SignedMessage) -> usize {

@@ -17,7 +17,8 @@ pub use print::{Effective, effective};
 pub use problem::{Problem, Problems, Severity};
 pub use rules::Known;
 pub use senders::{
-    KeySettings, KeyState, ProviderKind, ProviderSettings, SealKeySettings, SourceSettings, TenantSettings,
+    FieldSettings, KeySettings, KeyState, ProviderKind, ProviderSettings, SealKeySettings, SourceSettings,
+    TenantSettings,
 };
 pub use settings::{
     AdminSettings, LlmSettings, LogSettings, QueueSettings, SealSettings, Settings, StoreSettings,

@@ -20,6 +20,8 @@ use crate::{
 pub struct Known {
     /// Vendors that a source may name.
     pub vendors: Vec<String>,
+    /// Schemes that a source may name.
+    pub schemes: Vec<String>,
     /// Forms that a message may have.
     pub forms: Vec<String>,
 }
@@ -54,7 +56,10 @@ impl Settings {
         let mut found = vec![("store.url".to_owned(), &self.store.url)];
         found.extend(self.whatsapp.access_token.iter().map(|s| ("whatsapp.access_token".to_owned(), s)));
         for (path, key) in self.keys() {
-            found.push((format!("{path}.secret"), &key.secret));
+            found.extend(key.secret.iter().map(|secret| (format!("{path}.secret"), secret)));
+        }
+        for (name, source) in &self.sources {
+            found.extend(source.verify_token.iter().map(|s| (format!("sources.{name}.verify_token"), s)));
         }
         for (name, provider) in &self.llm.providers {
             found.extend(provider.api_key.iter().map(|s| (format!("llm.providers.{name}.api_key"), s)));
@@ -65,7 +70,10 @@ impl Settings {
     fn keys(&self) -> Vec<(String, &KeySettings)> {
         let seal = self.seal.keys.iter().enumerate().map(|(i, key)| (format!("seal.keys[{i}]"), &key.key));
         let sources = self.sources.iter().flat_map(|(name, source)| {
-            source.keys.iter().enumerate().map(move |(i, key)| (format!("sources.{name}.keys[{i}]"), key))
+            let sets = [("keys", &source.keys), ("legacy_keys", &source.legacy_keys)];
+            sets.into_iter().flat_map(move |(set, keys)| {
+                keys.iter().enumerate().map(move |(i, key)| (format!("sources.{name}.{set}[{i}]"), key))
+            })
         });
         seal.chain(sources).collect()
     }
@@ -157,6 +165,10 @@ impl Settings {
             if !seen.insert((set, key.id.as_str())) {
                 found.push(Problem::new(format!("{path}.id"), format!("`{}` is there twice", key.id)));
             }
+            if key.secret.is_some() == key.public_key.is_some() {
+                let what = if key.secret.is_some() { "both `secret` and" } else { "neither `secret` nor" };
+                found.push(Problem::new(&path, format!("has {what} `public_key`")));
+            }
             let mut date = |name: &str, text: &Option<String>| {
                 let text = text.as_ref()?;
                 let at = Timestamp::parse_rfc3339(text);
@@ -218,6 +230,10 @@ impl Settings {
             if !known.vendors.contains(&source.vendor) {
                 let vendors = known.vendors.iter().map(String::as_str);
                 found.push(Problem::unknown(format!("{path}.vendor"), "vendor", &source.vendor, vendors));
+            }
+            if let Some(scheme) = source.scheme.as_ref().filter(|scheme| !known.schemes.contains(scheme)) {
+                let schemes = known.schemes.iter().map(String::as_str);
+                found.push(Problem::unknown(format!("{path}.scheme"), "scheme", scheme, schemes));
             }
             if source.keys.is_empty() {
                 let problem =

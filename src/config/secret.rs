@@ -27,6 +27,9 @@ pub enum SecretError {
         "a secret must be a reference: `env:NAME`, `file:/path` or `credential:NAME`, not the value itself"
     )]
     Literal,
+    /// A key with neither a secret nor a public key.
+    #[error("the key has neither `secret` nor `public_key`")]
+    NoKey,
     /// The name or path after the colon is empty, relative, or leaves its directory.
     #[error("`{0}` is not a usable reference: {1}")]
     BadReference(String, &'static str),

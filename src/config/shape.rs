@@ -75,7 +75,7 @@ pub(super) fn inside(path: &str) -> Option<Inside> {
         "sources" => Some(Inside::Map(Shape::of::<SourceSettings>())),
         "tenants" => Some(Inside::Map(Shape::of::<TenantSettings>())),
         "llm.providers" => Some(Inside::Map(Shape::of::<ProviderSettings>())),
-        "sources.*.keys" => Some(Inside::List(Shape::of::<KeySettings>())),
+        "sources.*.keys" | "sources.*.legacy_keys" => Some(Inside::List(Shape::of::<KeySettings>())),
         "seal.keys" => Some(Inside::List(Shape::of::<KeySettings>().joined(Shape::of::<SealKeyScope>()))),
         _ => None,
     }

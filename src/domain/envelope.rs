@@ -1,5 +1,7 @@
 //! What a delivery carries, decoded but not yet believed.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{
     ids::{EventKey, Revision, SourceName},
     timestamp::Timestamp,
@@ -31,6 +33,17 @@ impl HttpRequest {
             .collect();
         (!lines.is_empty()).then(|| lines.join(", "))
     }
+}
+
+/// What an edge saw of the connection. Counts only inside a sealed envelope.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// SHA-256 fingerprint of the client's certificate, lower-case hex, where one was shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_cert_sha256: Option<String>,
+    /// The client's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
 }
 
 /// The four values of the internal scheme, as they travelled in the message attributes.
@@ -74,6 +87,8 @@ pub enum Form {
         received_at: Timestamp,
         /// The request.
         request: HttpRequest,
+        /// Who called the edge.
+        peer: Peer,
     },
     /// `job.v1`: a CloudEvents body signed by one of our own systems.
     Job {

@@ -19,6 +19,9 @@ pub struct Event {
     pub key: EventKey,
     /// The configured sender.
     pub source: SourceName,
+    /// The vendor's own name for what happened (`contact.creation`, `cdc` ...); empty on events of older releases.
+    #[serde(default)]
+    pub vendor_type: String,
     /// The sender's account (WABA and phone, portal id ...).
     pub account: String,
     /// Whose it is.
@@ -49,6 +52,10 @@ pub enum Fact {
     DeliveryStatus(DeliveryStatus),
     /// A record in a CRM changed.
     CrmChange(CrmChange),
+    /// Everything about a person is to be erased.
+    Erase(Erase),
+    /// Something on record, that nothing acts upon yet.
+    Notice(Notice),
     /// A streamed chat ended and says what it used.
     ChatUsage(ChatUsage),
     /// A rehearsal on purpose: see [`Drill`].
@@ -63,6 +70,8 @@ impl Fact {
             Self::InboundMessage(_) => "inbound_message",
             Self::DeliveryStatus(_) => "delivery_status",
             Self::CrmChange(_) => "crm_change",
+            Self::Erase(_) => "erase",
+            Self::Notice(_) => "notice",
             Self::ChatUsage(_) => "chat_usage",
             Self::Drill(_) => "drill",
         }
@@ -75,6 +84,12 @@ impl Fact {
 pub enum Channel {
     /// WhatsApp Cloud API.
     Whatsapp,
+    /// Text messages (Twilio).
+    Sms,
+    /// E-mail (SendGrid).
+    Email,
+    /// Conversations kept by HighLevel, whatever they travel on.
+    Gohighlevel,
 }
 
 impl Channel {
@@ -83,6 +98,9 @@ impl Channel {
     pub fn name(self) -> &'static str {
         match self {
             Self::Whatsapp => "whatsapp",
+            Self::Sms => "sms",
+            Self::Email => "email",
+            Self::Gohighlevel => "gohighlevel",
         }
     }
 }
@@ -135,6 +153,8 @@ pub struct DeliveryStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
+    /// With the vendor, not on its way yet: Twilio `queued`, SendGrid `processed`, `deferred` ...
+    Queued,
     /// Accepted by the vendor.
     Sent,
     /// Terminal unless delivered or read was recorded already.
@@ -146,11 +166,12 @@ pub enum DeliveryState {
 }
 
 impl DeliveryState {
-    /// sent 1 < failed 2 < delivered 3 < read 4: a failure ends `sent`, and never undoes a delivery.
+    /// queued 0 < sent 1 < failed 2 < delivered 3 < read 4: a failure ends `sent`, and never undoes a delivery.
     /// A `failed` row that later reports `delivered` was wrong and moves on.
     #[must_use]
     pub fn rank(self) -> i32 {
         match self {
+            Self::Queued => 0,
             Self::Sent => 1,
             Self::Failed => 2,
             Self::Delivered => 3,
@@ -162,6 +183,7 @@ impl DeliveryState {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Queued => "queued",
             Self::Sent => "sent",
             Self::Failed => "failed",
             Self::Delivered => "delivered",
@@ -199,8 +221,32 @@ pub enum CrmChangeKind {
     Deleted,
     /// Back again.
     Restored,
+    /// Changed, but not told how (a gap, an oversized body): it must be read again.
+    Stale,
     /// Anything else, by the sender's name for it; recorded, not acted upon.
     Other(String),
+}
+
+/// An order to erase a person: HubSpot `privacyDeletion`, `GDPR_DELETE`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erase {
+    /// `hubspot` ...
+    pub system: String,
+    /// `contact`, `conversation` ...
+    pub object: String,
+    /// The record's id, normalised.
+    pub object_id: String,
+}
+
+/// Something that happened at a sender, kept as it was told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    /// `salesforce`, `clerk`, or what the configuration calls it.
+    pub system: String,
+    /// The record or person that it is about, where it names one.
+    pub subject: Option<String>,
+    /// The vendor's object.
+    pub data: Value,
 }
 
 /// What one streamed chat used (BV-2).

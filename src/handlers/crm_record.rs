@@ -15,7 +15,7 @@ pub(super) fn handle(event: &Event, change: &CrmChange) -> Outcome {
         CrmChangeKind::Changed(properties) => {
             properties.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
         }
-        CrmChangeKind::Other(_) => Vec::new(),
+        CrmChangeKind::Stale | CrmChangeKind::Other(_) => Vec::new(),
     };
     if change.object != "contact" || values.is_empty() {
         return Outcome::default();

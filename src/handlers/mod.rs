@@ -26,6 +26,9 @@ pub async fn handle(tools: &Tools, work: &Work, event: &Event) -> Result<Outcome
         Fact::InboundMessage(message) => inbound_message::handle(tools, work, event, message).await,
         Fact::DeliveryStatus(status) => Ok(delivery_status::handle(status)),
         Fact::CrmChange(change) => Ok(crm_record::handle(event, change)),
+        // The event itself is the record.
+        Fact::Notice(_) => Ok(Outcome::default()),
+        Fact::Erase(_) => Ok(Outcome::default()),
         Fact::ChatUsage(usage) => Ok(chat::handle(&tools.prices, event, usage)),
         Fact::Drill(drill) => drill::handle(work, drill).await,
     }

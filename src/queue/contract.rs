@@ -48,6 +48,8 @@ pub struct OutgoingMessage {
     pub attributes: BTreeMap<String, Attribute>,
     /// `MessageGroupId`: the tenant, on standard queues.
     pub group: Option<String>,
+    /// `MessageDeduplicationId`: on FIFO queues only.
+    pub deduplication: Option<String>,
     /// Not visible before, at most 15 minutes.
     pub delay: Option<Duration>,
 }

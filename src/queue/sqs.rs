@@ -254,6 +254,7 @@ fn outgoing(at: usize, message: &OutgoingMessage) -> Result<SendMessageBatchRequ
         .id(at.to_string())
         .message_body(&message.body)
         .set_message_group_id(message.group.clone())
+        .set_message_deduplication_id(message.deduplication.clone())
         .set_delay_seconds(message.delay.map(|delay| whole(rounded_up(delay), LONGEST_DELAY)));
     for (name, value) in &message.attributes {
         let value = match value {

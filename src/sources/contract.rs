@@ -1,47 +1,78 @@
 //! What a source supplies: a row of plain functions. To add one, copy a neighbour.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::{
-    config::KeySettings,
+    config::SourceSettings,
     domain::{envelope::HttpRequest, event::Fact, reason::Reason, timestamp::Timestamp},
-    sources::{keys::Matched, rejection::Fault},
+    sources::{
+        freshness::stale,
+        keys::{Candidate, Matched, usable},
+        rejection::Fault,
+    },
 };
 
-/// One kind of sender.
+/// One kind of sender: what its bodies say. How it is proved is its scheme's business.
 #[derive(Debug)]
 pub struct Vendor {
     /// What `vendor` in the configuration says.
     pub name: &'static str,
+    /// Its scheme where the configuration names none. `None`: the configuration must name one.
+    pub scheme: Option<&'static str>,
+    /// Headers that `read` looks at, in lower case: an edge must keep them.
+    pub headers: &'static [&'static str],
     /// May it send `job.v1` messages, without an edge?
     pub(super) jobs: bool,
     /// Does the account in its payload decide the tenant? Never for our own systems: there the key set does.
     pub(super) tenant_by_account: bool,
-    /// Proves the sender.
-    pub(super) verify: fn(&Evidence<'_>) -> Result<Proof, Fault>,
     /// Takes the verified body apart.
     pub(super) read: fn(&Reading<'_>) -> Vec<Item>,
+}
+
+/// One way to prove a sender.
+#[derive(Debug)]
+pub struct Scheme {
+    /// What `scheme` in the configuration says.
+    pub name: &'static str,
+    /// Headers that it looks at, in lower case: an edge must keep them.
+    pub headers: &'static [&'static str],
+    /// What an edge answers, where the vendor wants more than a 200.
+    pub handshake: Handshake,
+    /// Takes credentials out of a body before anything keeps it; `None` when it holds none. Only for schemes that
+    /// do not sign the body.
+    pub redact: Option<fn(&[u8]) -> Option<Vec<u8>>>,
+    /// Proves the sender.
+    pub(super) verify: fn(&Evidence<'_>) -> Result<Proof, Fault>,
     /// Signs a request as the vendor would.
     pub(super) sign: fn(&Order<'_>) -> Result<HttpRequest, SignError>,
+}
+
+/// What a vendor wants from an edge besides a 200.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// Nothing.
+    None,
+    /// Meta: `GET` with `hub.challenge`, to be given back when `hub.verify_token` is ours.
+    MetaChallenge,
+    /// Salesforce outbound messages: a SOAP `Ack`.
+    SoapAck,
+    /// Marketing Cloud event notifications: an unsigned first request with a `verificationKey`.
+    EnsConfirmation,
+    /// Amazon SNS over HTTP: a `SubscriptionConfirmation`.
+    SnsConfirmation,
 }
 
 /// What a signature is judged by.
 pub(super) struct Evidence<'a> {
     /// The request, byte for byte.
     pub(super) request: &'a HttpRequest,
-    /// The source's keys, in the configured order.
-    pub(super) keys: &'a [KeySettings],
+    /// The source's settings: keys in the configured order, tolerance, public URL, the scheme's own.
+    pub(super) settings: &'a SourceSettings,
     /// When it was received: the "now" of every tolerance and key date.
     pub(super) now: Timestamp,
-    /// How far the sender's clock may be off.
-    pub(super) tolerance: Duration,
-    /// Scheme, host and path as the vendor knows them, where the edge sees others.
-    pub(super) public_url: Option<&'a str>,
 }
 
-impl Evidence<'_> {
+impl<'a> Evidence<'a> {
     /// A header that the scheme requires.
     pub(super) fn required(&self, name: &str) -> Result<String, Fault> {
         self.request
@@ -49,6 +80,32 @@ impl Evidence<'_> {
             .filter(|value| !value.is_empty())
             .ok_or_else(|| (Reason::SigMissing, format!("{name} is absent or empty")))
     }
+
+    /// The source's keys that may be tried now.
+    ///
+    /// # Errors
+    /// `sig_no_key` when none is left.
+    pub(super) fn candidates(&self) -> Result<Vec<Candidate<'a>>, Fault> {
+        usable(self.settings.keys.iter(), self.now)
+    }
+
+    /// The doubt, if a signed time lies outside the tolerance.
+    pub(super) fn stale(&self, at: Timestamp) -> Option<String> {
+        stale(at, self.now, self.settings.tolerance)
+    }
+
+    /// The URL that the vendor signs: scheme, host and path as configured, where the edge sees others; the
+    /// request's own query.
+    pub(super) fn url(&self) -> String {
+        let url = &self.request.url;
+        let query = url.find('?').map_or("", |at| &url[at..]);
+        self.settings.public_url.as_ref().map_or_else(|| url.clone(), |base| format!("{base}{query}"))
+    }
+}
+
+/// `sig_invalid`, and why.
+pub(super) fn invalid(why: impl Into<String>) -> Fault {
+    (Reason::SigInvalid, why.into())
 }
 
 /// An authentic signature.
@@ -72,8 +129,14 @@ impl Proof {
 
 /// A verified body to take apart.
 pub(super) struct Reading<'a> {
-    /// The request.
+    /// The request, for its headers.
     pub(super) request: &'a HttpRequest,
+    /// Its body, no longer compressed.
+    pub(super) body: &'a [u8],
+    /// When it was received: stands in where the vendor tells no time and a fact needs one.
+    pub(super) received_at: Timestamp,
+    /// The source's settings.
+    pub(super) settings: &'a SourceSettings,
     /// Are drills allowed?
     pub(super) drills: bool,
 }
@@ -102,6 +165,8 @@ impl Item {
 
 /// An event before it has a key and a tenant.
 pub(super) struct Draft {
+    /// The vendor's own name for what happened: `contact.creation`, `cdc` ...
+    pub(super) vendor_type: String,
     /// The sender's account.
     pub(super) account: String,
     /// The sender's own id, composite where that is not unique.
@@ -123,12 +188,14 @@ pub(super) struct Draft {
 impl Draft {
     /// An event without wishes of its own.
     pub(super) fn new(
+        vendor_type: impl Into<String>,
         account: impl Into<String>,
         id: impl Into<String>,
         at: Option<Timestamp>,
         fact: Fact,
     ) -> Self {
         Self {
+            vendor_type: vendor_type.into(),
             account: account.into(),
             id: id.into(),
             occurred_at: at,

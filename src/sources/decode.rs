@@ -6,7 +6,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use crate::{
     domain::{
         delivery::{Attribute, Delivery},
-        envelope::{Envelope, Form, HttpRequest, Seal},
+        envelope::{Envelope, Form, HttpRequest, Peer, Seal},
         ids::{EventKey, Revision, SourceName},
         reason::Reason,
         timestamp::Timestamp,
@@ -110,9 +110,8 @@ struct EnvelopeWire {
     source: String,
     received_at_ms: u64,
     request: RequestWire,
-    /// The edge's note about the connection; it proves nothing here.
-    #[serde(default, rename = "peer")]
-    _peer: IgnoredAny,
+    #[serde(default)]
+    peer: Option<Peer>,
 }
 
 #[derive(Deserialize)]
@@ -142,7 +141,13 @@ fn request(body: &str) -> Result<Form, Rejection> {
     let parts = received(&wire.id, wire.received_at_ms)
         .and_then(|at| http_request(wire.request).map(|request| (at, request)))
         .map_err(|rejection| rejection.claimed_by(&source))?;
-    Ok(Form::Request { id: wire.id, source, received_at: parts.0, request: parts.1 })
+    Ok(Form::Request {
+        id: wire.id,
+        source,
+        received_at: parts.0,
+        request: parts.1,
+        peer: wire.peer.unwrap_or_default(),
+    })
 }
 
 fn received(id: &str, at: u64) -> Result<Timestamp, Rejection> {

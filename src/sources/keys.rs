@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret as _;
 
 use crate::{
-    config::{KeySettings, KeyState, secret::SecretRef},
+    config::{KeySettings, KeyState},
     domain::{reason::Reason, timestamp::Timestamp},
     sources::rejection::Fault,
 };
@@ -14,7 +14,7 @@ pub(super) struct Candidate<'a> {
     pub(super) index: usize,
     /// Its id.
     pub(super) id: &'a str,
-    secret: &'a SecretRef,
+    key: &'a KeySettings,
     /// Replay-only, or past its `not_after`: proves origin, but only for what our store knows already.
     retired: bool,
 }
@@ -59,12 +59,7 @@ fn candidate(index: usize, key: &KeySettings, now: Timestamp) -> Option<Candidat
         None => false,
     };
     let retired = ended || key.state == KeyState::ReplayOnly;
-    (begun && key.state != KeyState::Revoked).then_some(Candidate {
-        index,
-        id: &key.id,
-        secret: &key.secret,
-        retired,
-    })
+    (begun && key.state != KeyState::Revoked).then_some(Candidate { index, id: &key.id, key, retired })
 }
 
 /// Tries every candidate, without an early exit, and prefers one that is not retired.
@@ -78,7 +73,7 @@ pub(super) fn prove(
 ) -> Result<Matched, Fault> {
     let (mut good, mut retired, mut unread) = (None, None, None);
     for key in candidates {
-        let tried = key.secret.read().map_err(|e| format!("key {}: {e}", key.id)).and_then(|secret| {
+        let tried = key.key.read().map_err(|e| format!("key {}: {e}", key.id)).and_then(|secret| {
             matches(secret.expose_secret()).map_err(|e| format!("key {}: {}", key.id, e.0))
         });
         match tried {

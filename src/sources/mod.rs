@@ -7,43 +7,45 @@ pub mod contract;
 pub mod decode;
 mod fields;
 mod freshness;
-mod hubspot;
-pub mod job_types;
-mod jobs;
 mod keys;
-mod longshore;
 pub mod read;
 pub mod rejection;
+pub mod schemes;
+pub mod senders;
 pub mod sign;
 mod signature;
-mod standard_webhooks;
+pub mod vendors;
 pub mod verified;
-mod whatsapp;
 
 use crate::{
     config::Settings,
     sources::{
-        contract::Vendor,
+        contract::{Scheme, Vendor},
         decode::Defaults,
-        verified::{Senders, UnknownVendor},
+        schemes::SCHEMES,
+        senders::{Senders, UnknownSender},
+        vendors::VENDORS,
     },
 };
 
-/// Every kind of sender that this release knows.
-pub const SOURCES: &[Vendor] = &[whatsapp::VENDOR, hubspot::VENDOR, standard_webhooks::VENDOR, jobs::VENDOR];
-
-/// The configured senders, joined with the table.
+/// The configured senders, joined with the tables.
 ///
 /// # Errors
-/// When a source names a vendor that is not in the table.
-pub fn senders(settings: &Settings) -> Result<Senders, UnknownVendor> {
+/// When a source names a vendor or a scheme that is not in the tables.
+pub fn senders(settings: &Settings) -> Result<Senders, UnknownSender> {
     let (form, source) = (settings.queue.default_form.clone(), settings.queue.default_source.clone());
     let how = (settings.worker.drills, Defaults { form, source });
-    Senders::new(&settings.seal, &settings.sources, how, SOURCES)
+    Senders::new(&settings.seal, &settings.sources, how)
 }
 
-/// The row of this name.
+/// The vendor of this name.
 #[must_use]
 pub fn vendor(name: &str) -> Option<&'static Vendor> {
-    SOURCES.iter().find(|row| row.name == name)
+    VENDORS.iter().find(|row| row.name == name)
+}
+
+/// The scheme of this name.
+#[must_use]
+pub fn scheme(name: &str) -> Option<&'static Scheme> {
+    SCHEMES.iter().find(|row| row.name == name)
 }

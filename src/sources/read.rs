@@ -25,7 +25,13 @@ const FURTHEST_AHEAD: Duration = Duration::from_secs(5 * 60);
 /// key: the caller works only the first. A body that holds nothing for us (a change of another field) gives no item.
 #[must_use]
 pub fn read(message: &Message) -> Vec<Result<Event, ItemRejection>> {
-    let reading = Reading { request: &message.request, drills: message.sender.drills };
+    let reading = Reading {
+        request: &message.request,
+        body: &message.request.body,
+        received_at: message.received_at,
+        settings: &message.sender.settings,
+        drills: message.sender.drills,
+    };
     (message.sender.vendor.read)(&reading).into_iter().map(|item| finish(message, item)).collect()
 }
 
@@ -54,6 +60,7 @@ fn to_event(message: &Message, draft: Draft) -> Result<Event, Fault> {
     Ok(Event {
         key,
         source: message.source.clone(),
+        vendor_type: draft.vendor_type,
         account: draft.account,
         tenant,
         occurred_at: draft.occurred_at.map(|at| at.min(latest)),
@@ -87,7 +94,7 @@ fn clamp(mut fact: Fact, latest: Timestamp) -> Fact {
         Fact::DeliveryStatus(status) => status.at = status.at.min(latest),
         Fact::CrmChange(change) => change.at = change.at.min(latest),
         Fact::ChatUsage(usage) => usage.ended_at = usage.ended_at.min(latest),
-        Fact::Drill(_) => {}
+        Fact::Erase(_) | Fact::Notice(_) | Fact::Drill(_) => {}
     }
     fact
 }

@@ -7,15 +7,14 @@ use serde_json::{Value, json};
 
 use crate::{
     domain::{
-        envelope::HttpRequest,
+        envelope::{HttpRequest, Peer},
         ids::{EventKey, Revision, SourceName, sha256_hex},
         timestamp::Timestamp,
     },
     sources::{
-        contract::{Order, SignError, Vendor},
+        contract::{Order, Scheme, SignError},
         decode::{ENVELOPE_V1, FORM, JOB_V1, SOURCE, WAKE_V1},
-        longshore::is_id,
-        signature::Key,
+        signature::{Key, is_id},
     },
 };
 
@@ -43,12 +42,12 @@ impl std::fmt::Debug for SealKey<'_> {
     }
 }
 
-/// Signs a request as its vendor would.
+/// Signs a request as a sender of this scheme would.
 ///
 /// # Errors
-/// When the secret is not a signing key of the vendor's scheme.
-pub fn sign_request(vendor: &Vendor, order: &Order<'_>) -> Result<HttpRequest, SignError> {
-    (vendor.sign)(order)
+/// When the secret is not a signing key of the scheme.
+pub fn sign_request(scheme: &Scheme, order: &Order<'_>) -> Result<HttpRequest, SignError> {
+    (scheme.sign)(order)
 }
 
 /// Signs a CloudEvents job for the queue. Its `id` becomes `webhook-id`.
@@ -75,7 +74,7 @@ pub fn seal_envelope(
     source: &SourceName,
     key: SealKey<'_>,
     id: &str,
-    request: &HttpRequest,
+    (request, peer): (&HttpRequest, &Peer),
     received_at: Timestamp,
     at: Timestamp,
 ) -> Result<SignedMessage, SignError> {
@@ -90,6 +89,7 @@ pub fn seal_envelope(
             "headers": request.headers,
             "body_base64": STANDARD.encode(&request.body),
         },
+        "peer": peer,
     });
     let mut message = seal(key, id, at, body.to_string(), ENVELOPE_V1)?;
     message.attributes.insert(SOURCE.to_owned(), source.to_string());

@@ -1,86 +1,25 @@
 //! `Envelope` -> `Verified`: the seal first, then the vendor's signature. Only this file makes a [`Verified`].
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
-    config::{SealKeySettings, SealSettings, SourceSettings},
+    config::SourceSettings,
     domain::{
-        envelope::{Envelope, Form, HttpRequest, Seal},
+        envelope::{Envelope, Form, HttpRequest, Peer, Seal},
         ids::{EventKey, Revision, SourceName},
         reason::Reason,
         timestamp::Timestamp,
     },
     sources::{
-        contract::{Evidence, Vendor},
-        decode::Defaults,
-        longshore::{Signed, check, seal_hash},
+        contract::Evidence,
         rejection::{Fault, Rejection},
+        schemes::longshore::{Signed, check, seal_hash},
+        senders::{Sender, Senders},
     },
 };
 
 /// What an edge key must list to seal wakes. `*` does not include it: an edge has no business waking events.
 const WAKE: &str = "wake";
-
-/// All configured senders.
-#[derive(Debug)]
-pub struct Senders {
-    seal_keys: Vec<SealKeySettings>,
-    sources: BTreeMap<String, Arc<Sender>>,
-    defaults: Defaults,
-}
-
-/// One configured sender.
-#[derive(Debug)]
-pub(super) struct Sender {
-    pub(super) vendor: &'static Vendor,
-    pub(super) settings: SourceSettings,
-    pub(super) drills: bool,
-}
-
-/// A source of the configuration names a vendor that is not in the table.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("source {source_name}: unknown vendor `{vendor}`; known are {known}")]
-pub struct UnknownVendor {
-    source_name: String,
-    vendor: String,
-    known: String,
-}
-
-impl Senders {
-    /// Joins configured senders with the table of vendors. `drills`: are rehearsals allowed?
-    ///
-    /// # Errors
-    /// When a source names a vendor that is not in the table.
-    pub fn new(
-        seal: &SealSettings,
-        configured: &BTreeMap<String, SourceSettings>,
-        (drills, defaults): (bool, Defaults),
-        table: &'static [Vendor],
-    ) -> Result<Self, UnknownVendor> {
-        let mut sources = BTreeMap::new();
-        for (name, settings) in configured {
-            let vendor =
-                table.iter().find(|row| row.name == settings.vendor).ok_or_else(|| UnknownVendor {
-                    source_name: name.clone(),
-                    vendor: settings.vendor.clone(),
-                    known: table.iter().map(|row| row.name).collect::<Vec<_>>().join(", "),
-                })?;
-            sources.insert(name.clone(), Arc::new(Sender { vendor, settings: settings.clone(), drills }));
-        }
-        Ok(Self { seal_keys: seal.keys.clone(), sources, defaults })
-    }
-
-    /// What the queue's configuration says about messages without attributes.
-    #[must_use]
-    pub fn defaults(&self) -> &Defaults {
-        &self.defaults
-    }
-
-    fn find(&self, source: &SourceName) -> Result<&Arc<Sender>, Fault> {
-        let unknown = || (Reason::UnknownSource, "no source of this name is configured".to_owned());
-        self.sources.get(source.as_str()).ok_or_else(unknown)
-    }
-}
 
 /// What was proved.
 #[derive(Debug)]
@@ -200,11 +139,12 @@ impl Doubtful {
 pub fn verify(envelope: Envelope, senders: &Senders) -> Result<Checked, Rejection> {
     let Envelope { seal, sealed, sent_at, content_hash, form } = envelope;
     match form {
-        Form::Request { id, source, received_at, request } => {
+        Form::Request { id, source, received_at, request, peer } => {
             let sealing = (&seal, sealed.as_str(), sent_at);
             let edge = open_seal(senders, sealing, source.as_str()).map_err(|f| reject(f, &source))?;
             let hash = seal_hash(source.as_str(), seal.id.as_deref().unwrap_or_default(), sealed.as_bytes());
             let sender = senders.find(&source).map_err(|f| reject(f, &source))?;
+            known_client(&sender.settings, &peer).map_err(|f| reject(f, &source))?;
             let vendor = judge(sender, &request, received_at).map_err(|f| reject(f, &source))?;
             let doubt = edge.or(vendor).map(|fault| reject(fault, &source));
             let message = message(sender, source, request, received_at, hash.clone());
@@ -285,6 +225,17 @@ fn open_seal(
     }
 }
 
+/// Where the source lists client certificates, the edge must have seen one of them.
+fn known_client(settings: &SourceSettings, peer: &Peer) -> Result<(), Fault> {
+    let listed = &settings.client_certificates;
+    match &peer.tls_client_cert_sha256 {
+        _ if listed.is_empty() => Ok(()),
+        None => Err((Reason::SigMissing, "the edge saw no client certificate".to_owned())),
+        Some(shown) if listed.iter().any(|known| known.eq_ignore_ascii_case(shown)) => Ok(()),
+        Some(_) => Err((Reason::SigInvalid, "the client certificate is not one of the source's".to_owned())),
+    }
+}
+
 /// The sender's own signature, judged by the time it was received.
 fn judge(sender: &Sender, request: &HttpRequest, now: Timestamp) -> Result<Option<Fault>, Fault> {
     let settings = &sender.settings;
@@ -292,14 +243,8 @@ fn judge(sender: &Sender, request: &HttpRequest, now: Timestamp) -> Result<Optio
         let why = format!("{} bytes, {} are allowed", request.body.len(), settings.max_body);
         return Err((Reason::Oversize, why));
     }
-    let evidence = Evidence {
-        request,
-        keys: &settings.keys,
-        now,
-        tolerance: settings.tolerance,
-        public_url: settings.public_url.as_deref(),
-    };
-    (sender.vendor.verify)(&evidence).map(|proof| proof.doubt)
+    let evidence = Evidence { request, settings, now };
+    (sender.scheme.verify)(&evidence).map(|proof| proof.doubt)
 }
 
 /// A job's four attributes stand for the headers that it would have had over HTTP.

@@ -20,7 +20,7 @@ use crate::{
     lifecycle::Vitals,
     messaging::contract::ChannelSender,
     queue::contract::Queue,
-    sources::verified::Senders,
+    sources::senders::Senders,
     store::{
         contract::{Result, Store},
         group::GroupCommit,

@@ -84,7 +84,7 @@ async fn wake(context: &Context, wakes: &[Wake]) {
 /// `None` when the seal key cannot be read: said in the log, and tried again with the next resend.
 fn sealed(context: &Context, wake: &Wake) -> Option<OutgoingMessage> {
     let key = &context.parts.wake_key;
-    let secret = key.secret.read().map_err(|error| tracing::error!(%error, "wakes cannot be sealed")).ok()?;
+    let secret = key.read().map_err(|error| tracing::error!(%error, "wakes cannot be sealed")).ok()?;
     let key = SealKey { id: Some(&key.id), secret: secret.expose_secret() };
     let signed = seal_wake(key, &wake.key, wake.revision, context.parts.clock.now())
         .map_err(|error| tracing::error!(%error, "wakes cannot be sealed"))

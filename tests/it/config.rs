@@ -6,8 +6,11 @@ use longshore::config::{Known, Template, from_toml, render};
 
 fn checked(text: &str) -> String {
     let mut loaded = from_toml(text, &[]).unwrap();
-    let known =
-        Known { vendors: vec!["whatsapp".into(), "hubspot".into()], forms: vec!["envelope.v1".into()] };
+    let known = Known {
+        vendors: vec!["whatsapp".into(), "hubspot".into()],
+        schemes: vec!["hubspot-v3".into()],
+        forms: vec!["envelope.v1".into()],
+    };
     loaded.check_rules(&known);
     loaded.problems.iter().map(|problem| format!("{problem}\n")).collect()
 }

@@ -1,6 +1,6 @@
 //! The contract for senders says everything that can happen to them.
 
-use longshore::{domain::reason::Reason, sources::job_types::SCHEMAS};
+use longshore::{domain::reason::Reason, sources::vendors::job_types::SCHEMAS};
 
 #[test]
 fn the_page_for_senders_names_every_reason_every_type_and_every_vendor() {
@@ -13,7 +13,7 @@ fn the_page_for_senders_names_every_reason_every_type_and_every_vendor() {
         assert!(page.contains(&format!("`{}`", schema.name)), "{}", schema.name);
         assert!(page.contains(&format!("schemas/{}.json", schema.name)), "{}", schema.name);
     }
-    for vendor in longshore::sources::SOURCES {
+    for vendor in longshore::sources::vendors::VENDORS {
         assert!(page.contains(&format!("| `{}` |", vendor.name)), "{}", vendor.name);
     }
 }

@@ -1,26 +1,27 @@
 //! A set of configured senders for tests, with their keys in files, and messages as they would send them.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path};
 
 use longshore::{
     config::{KeySettings, KeyState, SealKeySettings, SealSettings, SourceSettings, secret::SecretRef},
     domain::{
         delivery::{Attribute, Delivery, Receipt},
-        envelope::HttpRequest,
+        envelope::{HttpRequest, Peer},
         event::Event,
         ids::SourceName,
         reason::Reason,
         timestamp::Timestamp,
     },
     sources::{
-        SOURCES,
         contract::Order,
         decode::{Defaults, decode},
         read::read,
         rejection::{ItemRejection, Rejection},
+        scheme,
+        senders::Senders,
         sign::{SealKey, SignedMessage, seal_envelope, sign_job, sign_request},
         vendor,
-        verified::{Checked, Message, Senders, Verified, verify},
+        verified::{Checked, Message, Verified, verify},
     },
 };
 use tempfile::TempDir;
@@ -75,18 +76,12 @@ impl World {
             let key = world.key(id, secret);
             world.seal.keys.push(SealKeySettings { key, sources: vec![sources.to_owned()] });
         }
-        for row in SOURCES {
-            let key = world.key(&format!("{}-1", row.name), secret_of(row.name));
-            let settings = SourceSettings {
-                vendor: row.name.to_owned(),
-                keys: vec![key],
-                tenant: Some("acme".to_owned()),
-                accounts: BTreeMap::new(),
-                tolerance: Duration::from_secs(300),
-                max_body: 1_048_576,
-                public_url: None,
-            };
-            world.sources.insert(row.name.to_owned(), settings);
+        for name in ["whatsapp", "hubspot", "standard-webhooks", "jobs"] {
+            let key = world.key(&format!("{name}-1"), secret_of(name));
+            let mut settings = SourceSettings::of_vendor(name).unwrap();
+            settings.keys = vec![key];
+            settings.tenant = Some("acme".to_owned());
+            world.sources.insert(name.to_owned(), settings);
         }
         world
     }
@@ -99,7 +94,8 @@ impl World {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         KeySettings {
             id: id.to_owned(),
-            secret: SecretRef(format!("file:{}", path.display())),
+            secret: Some(SecretRef(format!("file:{}", path.display()))),
+            public_key: None,
             state: KeyState::Active,
             not_before: None,
             not_after: None,
@@ -111,7 +107,7 @@ impl World {
     }
 
     pub(crate) fn senders(&self) -> Senders {
-        Senders::new(&self.seal, &self.sources, (self.drills, Defaults::default()), SOURCES).unwrap()
+        Senders::new(&self.seal, &self.sources, (self.drills, Defaults::default())).unwrap()
     }
 
     /// Decodes and verifies.
@@ -168,14 +164,15 @@ pub(crate) fn signed(vendor_name: &str, body: Vec<u8>, signed_at: Timestamp) -> 
         id: "msg_1",
         at: signed_at,
     };
-    sign_request(vendor(vendor_name).unwrap(), &order).unwrap()
+    sign_request(vendor(vendor_name).and_then(|row| scheme(row.scheme?)).unwrap(), &order).unwrap()
 }
 
 /// A request in an envelope, sealed and sent when it was received.
 pub(crate) fn enveloped(source: &str, request: &HttpRequest, received_at: Timestamp) -> Delivery {
     let key = SealKey { id: Some("edge"), secret: EDGE };
     let source = SourceName::from(source);
-    let message = seal_envelope(&source, key, "ing_1", request, received_at, received_at).unwrap();
+    let message =
+        seal_envelope(&source, key, "ing_1", (request, &Peer::default()), received_at, received_at).unwrap();
     delivery(&message, received_at)
 }
 

@@ -39,7 +39,9 @@ fn envelope() -> Value {
 fn an_envelope_keeps_every_byte() {
     let envelope =
         decode(&plain(Some("envelope.v1"), &envelope().to_string()), &Defaults::default()).unwrap();
-    let Form::Request { id, source, received_at, request } = envelope.form else { panic!("another form") };
+    let Form::Request { id, source, received_at, request, .. } = envelope.form else {
+        panic!("another form")
+    };
     assert_eq!((id.as_str(), source.as_str(), received_at), ("ing_1", "shop", NOW));
     assert_eq!(request.body, [0, 159, 255]);
     assert_eq!(request.header("A").as_deref(), Some("1, 2"));

@@ -2,7 +2,10 @@
 
 use longshore::{
     config::{KeyState, SealKeySettings},
-    domain::ids::{EventKey, Revision, SourceName},
+    domain::{
+        envelope::Peer,
+        ids::{EventKey, Revision, SourceName},
+    },
     sources::{
         sign::{SealKey, seal_envelope, seal_wake, sign_job},
         verified::{Checked, Verified},
@@ -27,10 +30,20 @@ fn df_2_a_seal_is_judged_by_the_time_it_was_sent_and_the_vendor_by_the_time_it_w
     let received_at = at(-3 * 86_400);
     let request = signed("hubspot", b"[]".to_vec(), received_at);
     let key = SealKey { id: Some("edge"), secret: EDGE };
-    let late = seal_envelope(&SourceName::from("hubspot"), key, "ing_2", &request, received_at, NOW).unwrap();
+    let late = seal_envelope(
+        &SourceName::from("hubspot"),
+        key,
+        "ing_2",
+        (&request, &Peer::default()),
+        received_at,
+        NOW,
+    )
+    .unwrap();
     assert_eq!(world.verdict(&delivery(&late, NOW)), None);
     // A vendor's signature that was stale on arrival stays so.
-    let stale = seal_envelope(&SourceName::from("hubspot"), key, "ing_3", &request, NOW, NOW).unwrap();
+    let stale =
+        seal_envelope(&SourceName::from("hubspot"), key, "ing_3", (&request, &Peer::default()), NOW, NOW)
+            .unwrap();
     assert_eq!(world.verdict(&delivery(&stale, NOW)).as_deref(), Some("sig_expired?"));
 }
 

@@ -160,7 +160,7 @@ fn nx_40_a_secret_that_cannot_be_read_defers_unless_another_key_matches() {
     for (vendor, _) in VENDORS {
         let mut world = World::new();
         let mut lost = world.key("lost", "x");
-        lost.secret = longshore::config::secret::SecretRef("file:/nowhere/at/all".to_owned());
+        lost.secret = Some(longshore::config::secret::SecretRef("file:/nowhere/at/all".to_owned()));
         world.source(vendor).keys.push(lost);
         assert_eq!(world.verdict(&enveloped(vendor, &request(vendor), NOW)), None, "{vendor}");
         let mut forged = request(vendor);

@@ -230,7 +230,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::{
         config::{Known, from_file},
-        sources::SOURCES,
+        sources::{schemes::SCHEMES, vendors::VENDORS},
     };
 
     /// Settings as in a run, with places at which nobody listens.
@@ -257,7 +257,8 @@ pub(crate) mod tests {
             assert_eq!(settings.llm.default, default);
             let mut loaded = from_file(Some(&state.path(SETTINGS_FILE))).unwrap();
             loaded.check_rules(&Known {
-                vendors: SOURCES.iter().map(|vendor| vendor.name.to_owned()).collect(),
+                vendors: VENDORS.iter().map(|vendor| vendor.name.to_owned()).collect(),
+                schemes: SCHEMES.iter().map(|scheme| scheme.name.to_owned()).collect(),
                 forms: Vec::new(),
             });
             // The one warning is the source without a key, which is there to show what happens then.

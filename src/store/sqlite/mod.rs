@@ -240,6 +240,7 @@ mod tests {
     fn request(id: &str) -> ClaimRequest {
         let source = SourceName::from("test");
         let event = Event {
+            vendor_type: String::new(),
             key: EventKey::new(&source, "account", id),
             source,
             account: "account".to_owned(),

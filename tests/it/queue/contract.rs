@@ -33,6 +33,7 @@ pub(super) async fn a_message_comes_back_as_it_was_sent(on: &Harness) {
         ]),
         group: Some("tenant-a".to_owned()),
         delay: None,
+        deduplication: None,
     };
     assert_eq!(on.queue.send(std::slice::from_ref(&message)).await.unwrap(), [EntryResult::Done]);
     let got = next(&on.queue).await;

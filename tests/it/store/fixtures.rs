@@ -42,6 +42,7 @@ pub(super) fn key(id: &str) -> EventKey {
 
 pub(super) fn event(id: &str) -> Event {
     Event {
+        vendor_type: "rehearsal".to_owned(),
         key: key(id),
         source: "jobs".into(),
         account: "account".to_owned(),

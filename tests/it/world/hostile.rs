@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use longshore::{
     clock::{Clock as _, SystemClock},
-    domain::{delivery::Attribute, ids::SourceName},
+    domain::{delivery::Attribute, envelope::Peer, ids::SourceName},
     queue::contract::OutgoingMessage,
     sources::sign::{SealKey, seal_envelope},
 };
@@ -35,7 +35,7 @@ impl World {
         let key = SealKey { id: Some("edge"), secret: EDGE };
         let id = format!("ing_{}", self.number());
         let source = SourceName::from("whatsapp");
-        let well = seal_envelope(&source, key, &id, &request, now, now).unwrap();
+        let well = seal_envelope(&source, key, &id, (&request, &Peer::default()), now, now).unwrap();
         let mut body: Value = serde_json::from_str(&well.body).unwrap();
         change(&mut body);
         let mut message = outgoing(well);

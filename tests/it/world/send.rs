@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use longshore::{
     clock::{Clock as _, SystemClock},
-    domain::{delivery::Attribute, ids::SourceName, reason::Reason, timestamp::Timestamp},
+    domain::{delivery::Attribute, envelope::Peer, ids::SourceName, reason::Reason, timestamp::Timestamp},
     queue::contract::{BATCH, EntryResult, OutgoingMessage, Queue as _},
     sources::sign::{SealKey, SignedMessage, seal_envelope, sign_job},
 };
@@ -195,7 +195,9 @@ impl World {
         let request = signed(source, body, now);
         let id = format!("ing_{}", self.number());
         let key = SealKey { id: Some("edge"), secret: EDGE };
-        let message = seal_envelope(&SourceName::from(source), key, &id, &request, now, now).unwrap();
+        let message =
+            seal_envelope(&SourceName::from(source), key, &id, (&request, &Peer::default()), now, now)
+                .unwrap();
         self.outgoing.push(outgoing(message));
     }
 

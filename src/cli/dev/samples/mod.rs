@@ -49,7 +49,8 @@ mod tests {
             self,
             decode::decode,
             read::read,
-            verified::{Checked, Senders, Verified, verify},
+            senders::Senders,
+            verified::{Checked, Verified, verify},
         },
     };
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::dev::state_dir::StateDir,
     domain::{
-        envelope::HttpRequest,
+        envelope::{HttpRequest, Peer},
         ids::{EventKey, SourceName},
         timestamp::Timestamp,
     },
@@ -69,6 +69,7 @@ impl<'a> Workbench<'a> {
     /// Signed as the vendor signs, with the key of this name.
     pub(crate) fn request(&self, draft: &Draft<'_>, key: &str, at: Timestamp) -> anyhow::Result<HttpRequest> {
         let vendor = sources::vendor(draft.vendor).context("no such vendor")?;
+        let scheme = vendor.scheme.and_then(sources::scheme).context("no such scheme")?;
         let url = format!("https://hooks.example.com/{}", draft.source);
         let order = Order {
             secret: self.state.key(key)?,
@@ -79,7 +80,7 @@ impl<'a> Workbench<'a> {
             id: draft.id,
             at,
         };
-        Ok(sign_request(vendor, &order)?)
+        Ok(sign_request(scheme, &order)?)
     }
 
     /// In an envelope as our edge makes it, received at `received_at`.
@@ -104,7 +105,14 @@ impl<'a> Workbench<'a> {
     ) -> anyhow::Result<SignedMessage> {
         let key = SealKey { id: Some(edge), secret: self.state.key(edge)? };
         let id = format!("env_{id}");
-        Ok(seal_envelope(&SourceName::from(source), key, &id, request, received_at, sealed_at)?)
+        Ok(seal_envelope(
+            &SourceName::from(source),
+            key,
+            &id,
+            (request, &Peer::default()),
+            received_at,
+            sealed_at,
+        )?)
     }
 
     /// A request of a known vendor, signed with its own key and received at the first start.

@@ -1,50 +1,35 @@
 //! WhatsApp Cloud API webhooks (Meta): messages of people and statuses of ours.
-//!
-//! Signature: `X-Hub-Signature-256: sha256=` + hex HMAC-SHA256 of the body's bytes under the app secret, no
-//! timestamp. Meta escapes non-ASCII and slashes; those bytes are what is signed and what arrives.
 
 use serde_json::Value;
 
 use crate::{
     domain::{
-        envelope::HttpRequest,
         event::{Channel, DeliveryState, DeliveryStatus, Fact, InboundMessage},
         reason::Reason,
         timestamp::Timestamp,
     },
     sources::{
-        contract::{Draft, Evidence, Item, Order, Proof, Reading, SignError, Vendor},
+        contract::{Draft, Item, Reading, Vendor},
         fields,
-        keys::{prove, usable},
         rejection::{Fault, mismatch},
-        signature::{hmac_matches, hmac_sha256},
     },
 };
 
-const SIGNATURE: &str = "x-hub-signature-256";
-const PREFIX: &str = "sha256=";
 /// Most items of one body: Meta batches up to 1000 changes.
 const MOST_ITEMS: usize = 1_000;
 
 /// The row of the table.
-pub(super) const VENDOR: Vendor =
-    Vendor { name: "whatsapp", jobs: false, tenant_by_account: true, verify, read, sign };
-
-fn verify(evidence: &Evidence<'_>) -> Result<Proof, Fault> {
-    let candidates = usable(evidence.keys.iter(), evidence.now)?;
-    let header = evidence.required(SIGNATURE)?;
-    let claimed = header
-        .strip_prefix(PREFIX)
-        .filter(|text| text.len() == 64)
-        .and_then(|text| hex::decode(text).ok())
-        .ok_or_else(|| (Reason::SigInvalid, format!("{SIGNATURE} is not `sha256=` and 64 hex digits")))?;
-    let body = &evidence.request.body;
-    let matched = prove(&candidates, |secret| hmac_matches(secret.as_bytes(), &[body], &claimed))?;
-    Ok(Proof::new(matched, None))
-}
+pub(super) const VENDOR: Vendor = Vendor {
+    name: "whatsapp",
+    scheme: Some("meta-sha256"),
+    headers: &[],
+    jobs: false,
+    tenant_by_account: true,
+    read,
+};
 
 fn read(reading: &Reading<'_>) -> Vec<Item> {
-    match fields::body(&reading.request.body).and_then(|body| items(&body)) {
+    match fields::body(reading.body).and_then(|body| items(&body)) {
         Ok(items) => items,
         Err(fault) => Item::unreadable(fault),
     }
@@ -108,7 +93,7 @@ fn message(waba: &str, phone: &str, value: &Value, item: &Value) -> Result<Draft
         sent_at,
         raw: item.clone(),
     });
-    Ok(draft(waba, phone, &from, format!("msg:{id}"), sent_at, fact))
+    Ok(draft("message", (waba, phone, &from), format!("msg:{id}"), sent_at, fact))
 }
 
 /// What a person can read of it, and the machine value of a choice. Types that we do not know have neither.
@@ -165,25 +150,17 @@ fn status(waba: &str, phone: &str, item: &Value) -> Result<Draft, Fault> {
         command_id: fields::optional_text(item, "/biz_opaque_callback_data"),
     });
     // A message has one id through all its states: only both together are unique.
-    Ok(draft(waba, phone, &recipient, format!("status:{id}:{name}"), at, fact))
+    Ok(draft("status", (waba, phone, &recipient), format!("status:{id}:{name}"), at, fact))
 }
 
-fn draft(waba: &str, phone: &str, person: &str, id: String, at: Timestamp, fact: Fact) -> Draft {
-    let mut draft = Draft::new(format!("{waba}/{phone}"), id, Some(at), fact);
+fn draft(
+    vendor_type: &str,
+    (waba, phone, person): (&str, &str, &str),
+    id: String,
+    at: Timestamp,
+    fact: Fact,
+) -> Draft {
+    let mut draft = Draft::new(vendor_type, format!("{waba}/{phone}"), id, Some(at), fact);
     draft.order_key = Some(format!("whatsapp:{phone}:{person}"));
     draft
-}
-
-fn sign(order: &Order<'_>) -> Result<HttpRequest, SignError> {
-    let digest =
-        hmac_sha256(order.secret.as_bytes(), &[&order.body]).ok_or(SignError::Key("the secret is empty"))?;
-    Ok(HttpRequest {
-        method: order.method.to_owned(),
-        url: order.url.to_owned(),
-        headers: vec![
-            ("content-type".to_owned(), "application/json".to_owned()),
-            (SIGNATURE.to_owned(), format!("{PREFIX}{}", hex::encode(digest))),
-        ],
-        body: order.body.clone(),
-    })
 }

@@ -28,15 +28,15 @@ pub struct Schema {
 
 /// What surrounds every job.
 pub const CLOUD_EVENT: Schema =
-    Schema { name: "cloudevent.v1", text: include_str!("../../schemas/cloudevent.v1.json") };
+    Schema { name: "cloudevent.v1", text: include_str!("../../../schemas/cloudevent.v1.json") };
 /// What one streamed chat used.
 pub const CHAT_USAGE: Schema = Schema {
     name: "longshore.chat.usage.v1",
-    text: include_str!("../../schemas/longshore.chat.usage.v1.json"),
+    text: include_str!("../../../schemas/longshore.chat.usage.v1.json"),
 };
 /// A rehearsal.
 pub const DRILL: Schema =
-    Schema { name: "longshore.drill.v1", text: include_str!("../../schemas/longshore.drill.v1.json") };
+    Schema { name: "longshore.drill.v1", text: include_str!("../../../schemas/longshore.drill.v1.json") };
 /// All of them, for `longshore schema` and the documentation.
 pub const SCHEMAS: &[Schema] = &[CLOUD_EVENT, CHAT_USAGE, DRILL];
 
@@ -52,7 +52,7 @@ fn compile(schema: Schema) -> Option<Validator> {
 }
 
 /// Holds a whole job against the CloudEvents schema.
-pub(super) fn check_cloud_event(body: &Value) -> Result<(), Fault> {
+pub(in crate::sources) fn check_cloud_event(body: &Value) -> Result<(), Fault> {
     check(&CLOUD_EVENT_CHECK, "", body)
 }
 
@@ -60,7 +60,7 @@ pub(super) fn check_cloud_event(body: &Value) -> Result<(), Fault> {
 ///
 /// `unknown_version` for a known name in another version, `unknown_type` for other names and for drills where they
 /// are not allowed, `schema_mismatch` naming the place where the data breaks the type's schema.
-pub(super) fn fact(job_type: &str, data: &Value, drills: bool) -> Result<Fact, Fault> {
+pub(in crate::sources) fn fact(job_type: &str, data: &Value, drills: bool) -> Result<Fact, Fault> {
     let (name, version) = job_type.rsplit_once(".v").unwrap_or((job_type, ""));
     match (name, version) {
         ("longshore.chat.usage", "1") => chat_usage(data),

@@ -1,17 +1,12 @@
-//! Standard Webhooks (github.com/standard-webhooks): any sender that follows the specification, carrying our job
-//! types as `{type, timestamp, data}`.
-
-use serde::Deserialize;
-use serde_json::Value;
+//! Standard Webhooks (github.com/standard-webhooks): `id.timestamp.body` under a list of signatures.
 
 use crate::{
     domain::{envelope::HttpRequest, reason::Reason, timestamp::Timestamp},
     sources::{
-        contract::{Draft, Evidence, Item, Order, Proof, Reading, SignError, Vendor},
-        freshness::{digits, stale},
-        job_types,
-        keys::{prove, usable},
-        rejection::{Fault, json_fault, mismatch},
+        contract::{Evidence, Handshake, Order, Proof, Scheme, SignError},
+        freshness::digits,
+        keys::prove,
+        rejection::Fault,
         signature::{Key, Signatures},
     },
 };
@@ -21,11 +16,17 @@ const TIMESTAMP: &str = "webhook-timestamp";
 const SIGNATURE: &str = "webhook-signature";
 
 /// The row of the table.
-pub(super) const VENDOR: Vendor =
-    Vendor { name: "standard-webhooks", jobs: false, tenant_by_account: false, verify, read, sign };
+pub(super) const SCHEME: Scheme = Scheme {
+    name: "standard-webhooks",
+    headers: &[ID, TIMESTAMP, SIGNATURE],
+    handshake: Handshake::None,
+    redact: None,
+    verify,
+    sign,
+};
 
 fn verify(evidence: &Evidence<'_>) -> Result<Proof, Fault> {
-    let candidates = usable(evidence.keys.iter(), evidence.now)?;
+    let candidates = evidence.candidates()?;
     let id = evidence.required(ID)?;
     let timestamp = evidence.required(TIMESTAMP)?;
     let signatures = Signatures::parse(&evidence.required(SIGNATURE)?);
@@ -36,29 +37,7 @@ fn verify(evidence: &Evidence<'_>) -> Result<Proof, Fault> {
         .ok_or_else(|| (Reason::SigInvalid, "webhook-timestamp is not plain digits".to_owned()))?;
     let body = &evidence.request.body;
     let matched = prove(&candidates, |secret| signatures.prove(&Key::parse(secret)?, &id, &timestamp, body))?;
-    Ok(Proof::new(matched, stale(Timestamp::from_seconds(at), evidence.now, evidence.tolerance)))
-}
-
-#[derive(Deserialize)]
-struct Payload {
-    r#type: String,
-    timestamp: String,
-    data: Value,
-}
-
-fn read(reading: &Reading<'_>) -> Vec<Item> {
-    vec![Item::alone(draft(reading))]
-}
-
-fn draft(reading: &Reading<'_>) -> Result<Draft, Fault> {
-    let payload: Payload = serde_json::from_slice(&reading.request.body)
-        .map_err(|e| (Reason::PayloadMalformed, json_fault(&e)))?;
-    let at = Timestamp::parse_rfc3339(&payload.timestamp)
-        .ok_or_else(|| mismatch("/timestamp", "not an RFC 3339 time"))?;
-    let fact = job_types::fact(&payload.r#type, &payload.data, reading.drills)?;
-    // The same id comes with every retry: that is what the specification has it for.
-    let id = reading.request.header(ID).unwrap_or_default();
-    Ok(Draft::new("", id, Some(at), fact))
+    Ok(Proof::new(matched, evidence.stale(Timestamp::from_seconds(at))))
 }
 
 fn sign(order: &Order<'_>) -> Result<HttpRequest, SignError> {
