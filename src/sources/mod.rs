@@ -7,6 +7,7 @@ pub mod contract;
 pub mod decode;
 mod fields;
 mod freshness;
+pub mod inspect;
 mod keys;
 pub mod read;
 pub mod rejection;

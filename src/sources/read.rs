@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use crate::{
+    config::SourceSettings,
     domain::{
+        envelope::HttpRequest,
         event::{Event, Fact},
         ids::{CorrelationId, EventKey, TenantId, sha256_hex},
         reason::Reason,
         timestamp::Timestamp,
     },
     sources::{
-        contract::{Draft, Item, Reading},
+        contract::{Draft, Item, Reading, Vendor},
         rejection::{Fault, ItemRejection, shorten},
         verified::Message,
     },
@@ -25,14 +27,20 @@ const FURTHEST_AHEAD: Duration = Duration::from_secs(5 * 60);
 /// key: the caller works only the first. A body that holds nothing for us (a change of another field) gives no item.
 #[must_use]
 pub fn read(message: &Message) -> Vec<Result<Event, ItemRejection>> {
-    let reading = Reading {
-        request: &message.request,
-        body: &message.request.body,
-        received_at: message.received_at,
-        settings: &message.sender.settings,
-        drills: message.sender.drills,
-    };
-    (message.sender.vendor.read)(&reading).into_iter().map(|item| finish(message, item)).collect()
+    let sender = &message.sender;
+    let items =
+        items(sender.vendor, &sender.settings, &message.request, (message.received_at, sender.drills));
+    items.into_iter().map(|item| finish(message, item)).collect()
+}
+
+/// The body as the vendor's own file takes it apart.
+pub(super) fn items(
+    vendor: &Vendor,
+    settings: &SourceSettings,
+    request: &HttpRequest,
+    (received_at, drills): (Timestamp, bool),
+) -> Vec<Item> {
+    (vendor.read)(&Reading { request, body: &request.body, received_at, settings, drills })
 }
 
 fn finish(message: &Message, item: Item) -> Result<Event, ItemRejection> {
