@@ -95,7 +95,7 @@ impl SignCommand {
         let usual = format!("https://localhost/webhooks/{name}");
         let url = self.url.as_deref().or(source.public_url.as_deref()).unwrap_or(&usual);
         let (secret, key_id) = (secret.expose_secret(), Some(key.id.as_str()));
-        let order = Order { secret, key_id, method: &self.method, url, body, id, at };
+        let order = Order { secret, key_id, method: &self.method, url, body, id, at, settings: source };
         let request = sign_request(sender.scheme, &order).map_err(|error| wrong(&error))?;
         let edge = seal_key(settings, name.as_str(), now)?;
         let edge_secret = edge.read()?;

@@ -115,7 +115,9 @@ pub(super) fn run(file: &str, json: bool) -> anyhow::Result<ExitCode> {
         say_json(&report)?;
     } else {
         if report.failed > 0 {
-            let row = |d: &Disagreement| [&d.scheme, &d.case, &d.expected, &d.got, &d.why].map(Clone::clone).to_vec();
+            let row = |d: &Disagreement| {
+                [&d.scheme, &d.case, &d.expected, &d.got, &d.why].map(Clone::clone).to_vec()
+            };
             let rows: Vec<_> = report.disagreements.iter().map(row).collect();
             say_table(&["scheme", "case", "expected", "got", "why"], &rows);
         }
@@ -142,8 +144,8 @@ fn disagreement(vector: &Value) -> Option<Disagreement> {
 
 /// What was expected, what came out, and why.
 fn outcome(vector: Vector) -> anyhow::Result<(Outcome, Outcome, String)> {
-    let scheme =
-        scheme(&vector.scheme).with_context(|| format!("this release knows no scheme `{}`", vector.scheme))?;
+    let scheme = scheme(&vector.scheme)
+        .with_context(|| format!("this release knows no scheme `{}`", vector.scheme))?;
     let expected = vector.expect;
     let now = Timestamp::from_seconds(vector.now_unix);
     let (settings, request) = (settings(&vector)?, request(vector)?);
