@@ -11,6 +11,7 @@ mod migrate;
 mod outbox;
 mod output;
 pub mod queue;
+mod read;
 mod schema;
 mod sign;
 mod signing;
@@ -54,6 +55,7 @@ enum Command {
     Queue(queue::QueueCommand),
     Enqueue(enqueue::EnqueueCommand),
     Sign(sign::SignCommand),
+    Read(read::ReadCommand),
     Event(event::EventCommand),
     Outbox(outbox::OutboxCommand),
     Dlq(dlq::DlqCommand),
@@ -94,6 +96,7 @@ impl Cli {
             Command::Queue(command) => command.run().await.map(|()| ExitCode::Ok),
             Command::Enqueue(command) => command.run(&context).await,
             Command::Sign(command) => command.run(&context).await,
+            Command::Read(command) => command.run(&context),
             Command::Event(command) => command.run(&context).await,
             Command::Outbox(command) => command.run(&context).await,
             Command::Dlq(command) => command.run(&context).await,
