@@ -12,6 +12,7 @@ mod migrate;
 mod outbox;
 mod output;
 pub mod queue;
+mod read;
 mod schema;
 mod sign;
 mod signing;
@@ -57,6 +58,7 @@ enum Command {
     Enqueue(enqueue::EnqueueCommand),
     Sign(sign::SignCommand),
     Verify(verify::VerifyCommand),
+    Read(read::ReadCommand),
     Event(event::EventCommand),
     Outbox(outbox::OutboxCommand),
     Dlq(dlq::DlqCommand),
@@ -98,6 +100,7 @@ impl Cli {
             Command::Enqueue(command) => command.run(&context).await,
             Command::Sign(command) => command.run(&context).await,
             Command::Verify(command) => command.run(),
+            Command::Read(command) => command.run(&context),
             Command::Event(command) => command.run(&context).await,
             Command::Outbox(command) => command.run(&context).await,
             Command::Dlq(command) => command.run(&context).await,
