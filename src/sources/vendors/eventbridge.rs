@@ -31,9 +31,8 @@ fn read(reading: &Reading<'_>) -> Vec<Item> {
 fn event(body: &Value) -> Result<Draft, Fault> {
     let account = fields::text(body, "/account")?;
     let system = fields::text(body, "/source")?;
-    let detail_type = fields::text(body, "/detail-type").or_else(|absent| {
-        fields::text(body, "/type").map_err(|_| absent)
-    })?;
+    let detail_type = fields::text(body, "/detail-type")
+        .or_else(|absent| fields::text(body, "/type").map_err(|_| absent))?;
     let at = fields::rfc3339(body, "/time")?;
     let region = fields::optional_text(body, "/region").unwrap_or_default();
     let id = format!("{account}:{region}:{}", fields::text(body, "/id")?);

@@ -25,14 +25,8 @@ const FIRST_MILLIS: i64 = 100_000_000_000;
 const LAST_MILLIS: i64 = 253_402_300_799_999;
 
 /// The row of the table.
-pub(super) const VENDOR: Vendor = Vendor {
-    name: "generic",
-    scheme: None,
-    headers: &[],
-    jobs: false,
-    tenant_by_account: true,
-    read,
-};
+pub(super) const VENDOR: Vendor =
+    Vendor { name: "generic", scheme: None, headers: &[], jobs: false, tenant_by_account: true, read };
 
 fn read(reading: &Reading<'_>) -> Vec<Item> {
     let at = &reading.settings.fields;
@@ -75,9 +69,8 @@ fn id(at: &FieldSettings, item: &Value) -> Result<String, Fault> {
     match at.id.as_slice() {
         [only] => fields::id(item, only),
         several => {
-            let part = |pointer: &String| {
-                Ok(fields::id(item, pointer)?.replace('%', "%25").replace(':', "%3A"))
-            };
+            let part =
+                |pointer: &String| Ok(fields::id(item, pointer)?.replace('%', "%25").replace(':', "%3A"));
             Ok(several.iter().map(part).collect::<Result<Vec<_>, Fault>>()?.join(":"))
         }
     }

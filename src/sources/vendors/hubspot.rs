@@ -46,7 +46,9 @@ fn read(reading: &Reading<'_>) -> Vec<Item> {
     match fields::body(reading.body) {
         Ok(Value::Array(items)) if items.len() <= MOST_ITEMS => Item::each(items, event),
         Ok(body) if is_journal_answer(&body) => Vec::new(),
-        Ok(_) => Item::unreadable((Reason::PayloadMalformed, format!("not a list of at most {MOST_ITEMS} events"))),
+        Ok(_) => {
+            Item::unreadable((Reason::PayloadMalformed, format!("not a list of at most {MOST_ITEMS} events")))
+        }
         Err(fault) => Item::unreadable(fault),
     }
 }
@@ -76,7 +78,8 @@ fn event(item: &Value) -> Result<Draft, Fault> {
         Told::Journal => vendor_type.clone(),
     };
     // `eventId` alone is documented as not unique.
-    let id = [app?, subscription?, event_id.clone(), object_id.clone(), at.millis().to_string(), last].join(":");
+    let id =
+        [app?, subscription?, event_id.clone(), object_id.clone(), at.millis().to_string(), last].join(":");
     let order_key = format!("hubspot:{portal}:{object}:{object_id}");
     let system = "hubspot".to_owned();
     let fact = match change(&vendor_type, action, item)? {
@@ -119,10 +122,8 @@ fn object_and_action<'a>(vendor_type: &'a str, item: &Value) -> Result<(String, 
         .ok_or_else(unknown_type)?;
     let type_id = fields::optional_text(item, "/objectTypeId").filter(|_| object == "object");
     let known = |id: &str| OBJECT_TYPE_IDS.iter().find(|(known, _)| *known == id).map(|(_, name)| *name);
-    let object = type_id.map_or_else(
-        || object.to_owned(),
-        |id| known(&id).map_or_else(|| id.clone(), str::to_owned),
-    );
+    let object =
+        type_id.map_or_else(|| object.to_owned(), |id| known(&id).map_or_else(|| id.clone(), str::to_owned));
     Ok((object, action))
 }
 
@@ -148,9 +149,12 @@ fn change(vendor_type: &str, action: &str, item: &Value) -> Result<Option<CrmCha
         "restore" | "RESTORE" => CrmChangeKind::Restored,
         "propertyChange" => CrmChangeKind::Changed(properties(item)?),
         "UPDATE" => CrmChangeKind::Stale,
-        "merge" | "MERGE" | "associationChange" | "ASSOCIATION_ADDED" | "ASSOCIATION_REMOVED" | "newMessage" => {
-            CrmChangeKind::Other(vendor_type.to_owned())
-        }
+        "merge"
+        | "MERGE"
+        | "associationChange"
+        | "ASSOCIATION_ADDED"
+        | "ASSOCIATION_REMOVED"
+        | "newMessage" => CrmChangeKind::Other(vendor_type.to_owned()),
         "privacyDeletion" | "GDPR_DELETE" => return Ok(None),
         _ => return Err(unknown_type()),
     };

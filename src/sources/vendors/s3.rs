@@ -19,14 +19,8 @@ use crate::{
 const MOST_ITEMS: usize = 1_000;
 
 /// The row of the table.
-pub(super) const VENDOR: Vendor = Vendor {
-    name: "s3",
-    scheme: Some("queue"),
-    headers: &[],
-    jobs: false,
-    tenant_by_account: true,
-    read,
-};
+pub(super) const VENDOR: Vendor =
+    Vendor { name: "s3", scheme: Some("queue"), headers: &[], jobs: false, tenant_by_account: true, read };
 
 fn read(reading: &Reading<'_>) -> Vec<Item> {
     match fields::body(reading.body).and_then(records) {

@@ -95,11 +95,9 @@ fn event(item: &Value, account: &str) -> Result<Draft, Fault> {
     let order_key = Some(format!("email:{email}"));
     let fact = match state {
         Some(state) => Fact::DeliveryStatus(status(item, state, at, email)?),
-        None => Fact::Notice(Notice {
-            system: "sendgrid".to_owned(),
-            subject: Some(email),
-            data: item.clone(),
-        }),
+        None => {
+            Fact::Notice(Notice { system: "sendgrid".to_owned(), subject: Some(email), data: item.clone() })
+        }
     };
     let mut draft = Draft::new(name, account, id, Some(at), fact);
     draft.order_key = order_key;

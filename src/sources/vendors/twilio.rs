@@ -91,9 +91,8 @@ fn message_type(form: &Form) -> &'static str {
 
 fn callback(form: &Form, status: &str, received_at: Timestamp) -> Result<Draft, Fault> {
     let id = form.sid(&["MessageSid", "SmsSid"])?;
-    let recipient = form
-        .first_of(&["To", "ChannelToAddress"])
-        .ok_or_else(|| mismatch("/To", "a value is required"))?;
+    let recipient =
+        form.first_of(&["To", "ChannelToAddress"]).ok_or_else(|| mismatch("/To", "a value is required"))?;
     let fact = Fact::DeliveryStatus(DeliveryStatus {
         channel: Channel::Sms,
         vendor_id: id.clone(),
@@ -105,8 +104,7 @@ fn callback(form: &Form, status: &str, received_at: Timestamp) -> Result<Draft, 
         command_id: None,
     });
     // A message has one sid through all its states: only both together are unique.
-    let mut draft =
-        Draft::new("status", form.sid(&["AccountSid"])?, format!("{id}:{status}"), None, fact);
+    let mut draft = Draft::new("status", form.sid(&["AccountSid"])?, format!("{id}:{status}"), None, fact);
     draft.order_key = Some(format!("sms:{}:{recipient}", form.get("From").unwrap_or_default()));
     Ok(draft)
 }
@@ -118,10 +116,9 @@ fn state(status: &str) -> Result<DeliveryState, Fault> {
         "delivered" => Ok(DeliveryState::Delivered),
         "read" => Ok(DeliveryState::Read),
         "undelivered" | "failed" | "canceled" => Ok(DeliveryState::Failed),
-        _ => Err((
-            Reason::UnknownType,
-            "/MessageStatus: a status that this release does not know".to_owned(),
-        )),
+        _ => {
+            Err((Reason::UnknownType, "/MessageStatus: a status that this release does not know".to_owned()))
+        }
     }
 }
 
@@ -140,7 +137,10 @@ impl Form {
 
     /// The first value of this name that is not empty.
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(found, value)| found == name && !value.is_empty()).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(found, value)| found == name && !value.is_empty())
+            .map(|(_, value)| value.as_str())
     }
 
     fn first_of(&self, names: &[&str]) -> Option<&str> {
