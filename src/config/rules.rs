@@ -9,7 +9,7 @@ use crate::{
         load::Loaded,
         problem::Problem,
         secret::SecretRef,
-        senders::{KeySettings, KeyState, ProviderKind, ProviderSettings},
+        senders::{KeySettings, KeyState, ProviderKind, ProviderSettings, SourceSettings},
         settings::Settings,
     },
     domain::timestamp::Timestamp,
@@ -248,6 +248,7 @@ impl Settings {
             if source.max_body == 0 {
                 found.push(Problem::new(format!("{path}.max_body"), "must not be 0"));
             }
+            field_rules(&format!("{path}.fields"), source, found);
             if source.credential_place().is_none() {
                 let path = format!("{path}.credential_in");
                 found.push(Problem::new(path, "must be `header:NAME` or `query:NAME`"));
@@ -286,6 +287,30 @@ impl Settings {
         if !self.admin.listen.ip().is_loopback() {
             let problem = Problem::new("admin.listen", "health and metrics are open to other machines");
             found.push(problem.hint("they have no authentication").warning());
+        }
+    }
+}
+
+/// Where a sender's fields stand.
+fn field_rules(path: &str, source: &SourceSettings, found: &mut Vec<Problem>) {
+    let fields = &source.fields;
+    if source.vendor == "generic" && fields.id.is_empty() {
+        let problem = Problem::new(format!("{path}.id"), "is missing: without an id no duplicate is known");
+        found.push(problem.hint("such as [\"/id\"]; several are joined, where one is not unique"));
+    }
+    let named = [
+        ("items", &fields.items),
+        ("event_type", &fields.event_type),
+        ("time", &fields.time),
+        ("account", &fields.account),
+        ("subject", &fields.subject),
+    ];
+    let ids = fields.id.iter().map(|pointer| ("id", pointer));
+    let pointers = named.into_iter().filter_map(|(name, pointer)| Some((name, pointer.as_ref()?)));
+    for (name, pointer) in ids.chain(pointers) {
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            let problem = Problem::new(format!("{path}.{name}"), "is not a JSON pointer (RFC 6901)");
+            found.push(problem.hint("it begins with a slash, such as /data/id"));
         }
     }
 }

@@ -157,7 +157,7 @@ pub struct SourceSettings {
     #[config(default = [])]
     pub origins: Vec<String>,
 
-    /// Vendor `generic`: where the fields stand.
+    /// Vendor `generic`: where the fields stand. Vendor `sendgrid` looks at `account` only (`/tenant` when absent).
     #[config(nested)]
     pub fields: FieldSettings,
 

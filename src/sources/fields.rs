@@ -79,6 +79,30 @@ pub(super) fn whole_number(value: &Value, pointer: &str) -> Result<String, Fault
     }
 }
 
+/// An id: text that is not empty, or a whole number of at most 64 bits, as its digits.
+pub(super) fn id(value: &Value, pointer: &str) -> Result<String, Fault> {
+    text(value, pointer)
+        .or_else(|_| whole_number(value, pointer))
+        .map_err(|_| mismatch(pointer, "text, or a whole number of at most 64 bits, is required"))
+}
+
+/// A time in RFC 3339, if one is given.
+pub(super) fn optional_rfc3339(value: &Value, pointer: &str) -> Result<Option<Timestamp>, Fault> {
+    match value.pointer(pointer) {
+        None | Some(Value::Null) => Ok(None),
+        Some(found) => found
+            .as_str()
+            .and_then(Timestamp::parse_rfc3339)
+            .map(Some)
+            .ok_or_else(|| mismatch(pointer, "an RFC 3339 time is expected")),
+    }
+}
+
+/// A time in RFC 3339.
+pub(super) fn rfc3339(value: &Value, pointer: &str) -> Result<Timestamp, Fault> {
+    optional_rfc3339(value, pointer)?.ok_or_else(|| mismatch(pointer, "an RFC 3339 time is required"))
+}
+
 /// Unix seconds, as text or as a number.
 pub(super) fn unix_seconds(value: &Value, pointer: &str) -> Result<Timestamp, Fault> {
     let found = match value.pointer(pointer) {
