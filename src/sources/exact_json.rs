@@ -73,7 +73,9 @@ fn end_of_number(json: &[u8], start: usize) -> usize {
 /// Would the number be written otherwise than it was read?
 fn inexact(token: &[u8]) -> bool {
     let number = token.first().is_some_and(|byte| *byte == b'-' || byte.is_ascii_digit());
-    number && serde_json::from_slice::<Number>(token).map(|read| read.to_string().into_bytes()).ok().as_deref() != Some(token)
+    number
+        && serde_json::from_slice::<Number>(token).map(|read| read.to_string().into_bytes()).ok().as_deref()
+            != Some(token)
 }
 
 fn quoted(json: &[u8], numbers: &[Range<usize>]) -> Vec<u8> {

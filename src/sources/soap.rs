@@ -114,7 +114,8 @@ mod tests {
     use super::{document, longest_tag, notifications, text, text_of};
     use crate::domain::reason::Reason;
 
-    const OPEN: &str = r#"<s:Envelope xmlns:s="urn:s" xmlns:o="http://soap.sforce.com/2005/09/outbound"><s:Body>"#;
+    const OPEN: &str =
+        r#"<s:Envelope xmlns:s="urn:s" xmlns:o="http://soap.sforce.com/2005/09/outbound"><s:Body>"#;
     const CLOSE: &str = "</s:Body></s:Envelope>";
 
     #[test]

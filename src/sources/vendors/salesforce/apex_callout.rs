@@ -24,10 +24,7 @@ pub(super) fn event(body: Value, settings: &SourceSettings) -> Result<Draft, Fau
         .or_else(|fault| whole_number(&body, "/eventId").ok().flatten().ok_or(fault))?;
     let organization = organization(&body, settings)?;
     let at = time(&body, "/occurredAt")?;
-    let subject = given(&body, "/recordId")?
-        .map(|text| id(text, "/recordId"))
-        .transpose()?
-        .map(String::from);
+    let subject = given(&body, "/recordId")?.map(|text| id(text, "/recordId")).transpose()?.map(String::from);
     // By custom `opportunity.closed_won`.
     let object = fields::optional_text(&body, "/event")
         .and_then(|event| event.split_once('.').map(|(object, _)| object.to_lowercase()))
@@ -44,8 +41,9 @@ pub(super) fn event(body: Value, settings: &SourceSettings) -> Result<Draft, Fau
 fn organization(body: &Value, settings: &SourceSettings) -> Result<String, Fault> {
     match given(body, "/orgId")? {
         Some(text) => id(text, "/orgId").map(String::from),
-        None => only_organization(settings)
-            .ok_or_else(|| mismatch("/orgId", "an organisation is required where not just one is configured")),
+        None => only_organization(settings).ok_or_else(|| {
+            mismatch("/orgId", "an organisation is required where not just one is configured")
+        }),
     }
 }
 

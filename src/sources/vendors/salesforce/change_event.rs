@@ -54,14 +54,19 @@ pub(super) fn items(relayed: &Relayed<'_>, reading: &Reading<'_>) -> Result<Vec<
     let place = format!("{header}/recordIds");
     let records = match fields::list(relayed.body, &place)? {
         // A gap may name no record: then all of them may have changed.
-        [] if change.kind == CrmChangeKind::Stale => return Ok(vec![Item::alone(draft(&change, "*".to_owned()))]),
+        [] if change.kind == CrmChangeKind::Stale => {
+            return Ok(vec![Item::alone(draft(&change, "*".to_owned()))]);
+        }
         [] => return Err(mismatch(&place, "at least one record is expected")),
-        records if records.len() > MOST_ITEMS => return Err(mismatch(&place, "at most 1000 records are expected")),
+        records if records.len() > MOST_ITEMS => {
+            return Err(mismatch(&place, "at most 1000 records are expected"));
+        }
         records => records,
     };
     let too_large = records.len().saturating_mul(reading.body.len()) > MOST_BYTES;
     let has_fields = matches!(change.kind, CrmChangeKind::Changed(_));
-    let change = if too_large && has_fields { Change { kind: CrmChangeKind::Stale, ..change } } else { change };
+    let change =
+        if too_large && has_fields { Change { kind: CrmChangeKind::Stale, ..change } } else { change };
     let item = |(index, record): (usize, &Value)| {
         let draft = record_id(record, &format!("{place}/{index}")).and_then(|record| draft(&change, record));
         Item { index: Some(index), json: draft.is_err().then(|| record.clone()), draft }

@@ -38,7 +38,8 @@ pub(super) fn items(body: &Value, reading: &Reading<'_>) -> Result<Vec<Item>, Fa
     let place = if body.pointer("/detail/payload").is_some() { "/detail/payload" } else { "/detail" };
     let fields = body.pointer(place).and_then(Value::as_object);
     let fields = fields.ok_or_else(|| mismatch(place, "an object is expected"))?;
-    let name = fields::text(body, "/detail-type").or_else(|fault| fields::text(body, "/type").map_err(|_| fault));
+    let name =
+        fields::text(body, "/detail-type").or_else(|fault| fields::text(body, "/type").map_err(|_| fault));
     let relayed = Relayed { body, place, organization: organization(body, reading)? };
     // The fields tell, where a transformer dropped the name.
     let change = fields.contains_key("ChangeEventHeader")
@@ -72,9 +73,8 @@ fn platform_event(relayed: &Relayed<'_>, name: &str) -> Result<Draft, Fault> {
     let at = created.map_or_else(|| time(body, "/time"), |at| Ok(Some(at)))?;
     let fields = body.pointer(place).cloned().unwrap_or_default();
     let subject = subject(&fields, place)?;
-    let order_key = subject
-        .as_ref()
-        .and_then(|subject| order_key(&relayed.organization, &name.to_lowercase(), subject));
+    let order_key =
+        subject.as_ref().and_then(|subject| order_key(&relayed.organization, &name.to_lowercase(), subject));
     let data = json!({ "event": name, "payload": without_sessions(fields) });
     let fact = Fact::Notice(Notice { system: SYSTEM.to_owned(), subject, data });
     let mut draft =
@@ -85,12 +85,11 @@ fn platform_event(relayed: &Relayed<'_>, name: &str) -> Result<Draft, Fault> {
 
 /// The record that it is about, where a field says so by its name: the customer made the fields.
 fn subject(fields: &Value, place: &str) -> Result<Option<String>, Fault> {
-    let name = ["Record_Id__c", "RecordId__c", "RecordId"].into_iter().find(|name| fields.get(name).is_some());
+    let name =
+        ["Record_Id__c", "RecordId__c", "RecordId"].into_iter().find(|name| fields.get(name).is_some());
     match name.map(|name| (name, &fields[name])) {
         None | Some((_, Value::Null)) => Ok(None),
-        Some((name, Value::String(text))) => {
-            id(text, &format!("{place}/{name}")).map(|id| Some(id.into()))
-        }
+        Some((name, Value::String(text))) => id(text, &format!("{place}/{name}")).map(|id| Some(id.into())),
         Some((name, _)) => Err(mismatch(&format!("{place}/{name}"), "a record id is expected")),
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     domain::{
         event::{CrmChange, CrmChangeKind, Fact},
+        salesforce_id::SalesforceId,
         timestamp::Timestamp,
     },
     sources::{
@@ -32,7 +33,8 @@ pub(super) fn items(body: &[u8], received_at: Timestamp) -> Result<Vec<Item>, Fa
     let message = soap::notifications(&document)?;
     let organization =
         id(&soap::text_of(message, PLACE, "OrganizationId")?, &format!("{PLACE}/OrganizationId"))?;
-    let notifications: Vec<Node<'_, '_>> = soap::named(message, "Notification").take(MOST_ITEMS + 1).collect();
+    let notifications: Vec<Node<'_, '_>> =
+        soap::named(message, "Notification").take(MOST_ITEMS + 1).collect();
     if !(1..=MOST_ITEMS).contains(&notifications.len()) {
         return Err(mismatch(&format!("{PLACE}/Notification"), "1 to 100 are expected"));
     }
@@ -97,7 +99,7 @@ fn object(record: Node<'_, '_>, place: &str) -> Result<String, Fault> {
 }
 
 /// Some schemas write the id twice; then both must be the same.
-fn record_id(record: Node<'_, '_>, place: &str) -> Result<crate::domain::salesforce_id::SalesforceId, Fault> {
+fn record_id(record: Node<'_, '_>, place: &str) -> Result<SalesforceId, Fault> {
     let place = format!("{place}/Id");
     let mut ids = record.children().filter(|node| node.tag_name().name() == "Id");
     let first = ids.next().ok_or_else(|| mismatch(&place, "a record id is required"))?;
