@@ -5,6 +5,7 @@
 
 pub mod contract;
 pub mod decode;
+mod exact_json;
 mod fields;
 mod freshness;
 pub mod inspect;
@@ -16,6 +17,7 @@ pub mod schemes;
 pub mod senders;
 pub mod sign;
 mod signature;
+mod soap;
 pub mod vendors;
 pub mod verified;
 
