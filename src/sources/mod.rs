@@ -9,14 +9,17 @@ mod fields;
 mod freshness;
 pub mod inspect;
 mod keys;
+mod public_key;
 pub mod read;
 pub mod rejection;
 pub mod schemes;
 pub mod senders;
 pub mod sign;
 mod signature;
+mod unique_json;
 pub mod vendors;
 pub mod verified;
+mod xml;
 
 use crate::{
     config::Settings,
