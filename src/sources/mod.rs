@@ -10,6 +10,7 @@ mod fields;
 mod freshness;
 pub mod inspect;
 mod keys;
+mod public_key;
 pub mod read;
 mod records;
 pub mod rejection;
@@ -18,8 +19,10 @@ pub mod senders;
 pub mod sign;
 mod signature;
 mod soap;
+mod unique_json;
 pub mod vendors;
 pub mod verified;
+mod xml;
 
 use crate::{
     config::Settings,
