@@ -110,6 +110,7 @@ impl Settings {
             ("queue.url", Some(&queue.url)),
             ("queue.dead_letter_url", Some(&queue.dead_letter_url)),
             ("queue.endpoint", queue.endpoint.as_ref()),
+            ("objects.endpoint", self.objects.endpoint.as_ref()),
         ] {
             found.extend(url.filter(|url| !url.is_empty()).and_then(|url| http_url(path, url)));
         }
@@ -155,6 +156,8 @@ impl Settings {
             "worker.drain",
             "must be at least queue.wait + 5s: an open receive is never thrown away",
         );
+        rule(self.objects.max_bytes >= 1, "objects.max_bytes", "must be at least 1");
+        rule(!self.objects.timeout.is_zero(), "objects.timeout", "must not be 0");
         rule(self.store.connections >= 1, "store.connections", "must be at least 1");
     }
 
@@ -235,7 +238,13 @@ impl Settings {
                 let schemes = known.schemes.iter().map(String::as_str);
                 found.push(Problem::unknown(format!("{path}.scheme"), "scheme", scheme, schemes));
             }
-            if source.keys.is_empty() {
+            let by_policy = source.scheme.as_deref() == Some("queue");
+            if by_policy && self.queue.trust.is_none() {
+                let problem =
+                    Problem::new(format!("{path}.scheme"), "counts only on a queue with `trust = \"queue\"`");
+                found.push(problem.hint("here all its messages become dead letters").warning());
+            }
+            if source.keys.is_empty() && !by_policy {
                 let problem =
                     Problem::new(format!("{path}.keys"), "no key: all its messages become dead letters");
                 found.push(problem.warning());

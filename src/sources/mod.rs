@@ -1,14 +1,19 @@
 //! Who sends us what, and how that is proved: `Delivery` -> `Envelope` -> `Verified` -> events.
 //!
-//! The types make another order of the steps fail to compile: only [`decode`](decode::decode) makes an envelope,
-//! only [`verify`](verified::verify) a `Verified`, and only [`read`](read::read) makes events from one.
+//! The types make another order of the steps fail to compile ([`prove`](prove::prove) is the column of the first ones):
+//! only [`decode`](decode::decode) makes an envelope, only [`verify`](verified::verify) a `Verified`, and only
+//! [`read`](read::read) makes events from one.
 
 pub mod contract;
 pub mod decode;
 mod fields;
 mod freshness;
+mod gzip;
 pub mod inspect;
 mod keys;
+pub mod objects;
+pub mod opened;
+pub mod prove;
 pub mod read;
 pub mod rejection;
 pub mod schemes;
@@ -19,7 +24,7 @@ pub mod vendors;
 pub mod verified;
 
 use crate::{
-    config::Settings,
+    config::{Settings, Trust},
     sources::{
         contract::{Scheme, Vendor},
         decode::Defaults,
@@ -35,7 +40,8 @@ use crate::{
 /// When a source names a vendor or a scheme that is not in the tables.
 pub fn senders(settings: &Settings) -> Result<Senders, UnknownSender> {
     let (form, source) = (settings.queue.default_form.clone(), settings.queue.default_source.clone());
-    let how = (settings.worker.drills, Defaults { form, source });
+    let trusted = settings.queue.trust == Some(Trust::Queue);
+    let how = (settings.worker.drills, Defaults { form, source, trusted });
     Senders::new(&settings.seal, &settings.sources, how)
 }
 
