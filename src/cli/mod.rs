@@ -2,6 +2,7 @@
 
 mod config;
 mod context;
+mod curl;
 pub mod dev;
 mod dlq;
 mod enqueue;
@@ -16,6 +17,7 @@ mod sign;
 mod signing;
 mod tenant;
 mod usage;
+mod verify;
 mod worker;
 
 use std::path::PathBuf;
@@ -54,6 +56,7 @@ enum Command {
     Queue(queue::QueueCommand),
     Enqueue(enqueue::EnqueueCommand),
     Sign(sign::SignCommand),
+    Verify(verify::VerifyCommand),
     Event(event::EventCommand),
     Outbox(outbox::OutboxCommand),
     Dlq(dlq::DlqCommand),
@@ -94,6 +97,7 @@ impl Cli {
             Command::Queue(command) => command.run().await.map(|()| ExitCode::Ok),
             Command::Enqueue(command) => command.run(&context).await,
             Command::Sign(command) => command.run(&context).await,
+            Command::Verify(command) => command.run(),
             Command::Event(command) => command.run(&context).await,
             Command::Outbox(command) => command.run(&context).await,
             Command::Dlq(command) => command.run(&context).await,
