@@ -108,8 +108,10 @@ impl Settings {
         if self.queue.url.is_empty() {
             found.push(missing("queue.url"));
         }
-        if self.intake.public_url.is_none() && self.sources.values().any(|source| source.public_url.is_none()) {
-            let message = "is missing: requests tell the address where the edge listens, and signed URLs do not match";
+        if self.intake.public_url.is_none() && self.sources.values().any(|source| source.public_url.is_none())
+        {
+            let message =
+                "is missing: requests tell the address where the edge listens, and signed URLs do not match";
             found.push(Problem::new("intake.public_url", message).warning());
         }
         found
@@ -122,6 +124,7 @@ impl Settings {
             ("queue.url", Some(&queue.url)),
             ("queue.dead_letter_url", Some(&queue.dead_letter_url)),
             ("queue.endpoint", queue.endpoint.as_ref()),
+            ("objects.endpoint", self.objects.endpoint.as_ref()),
         ] {
             found.extend(url.filter(|url| !url.is_empty()).and_then(|url| http_url(path, url)));
         }
@@ -167,6 +170,8 @@ impl Settings {
             "worker.drain",
             "must be at least queue.wait + 5s: an open receive is never thrown away",
         );
+        rule(self.objects.max_bytes >= 1, "objects.max_bytes", "must be at least 1");
+        rule(!self.objects.timeout.is_zero(), "objects.timeout", "must not be 0");
         rule(self.store.connections >= 1, "store.connections", "must be at least 1");
     }
 
@@ -182,7 +187,11 @@ impl Settings {
         rule(!intake.body_timeout.is_zero(), "intake.body_timeout", "must not be 0");
         rule(!intake.send_timeout.is_zero(), "intake.send_timeout", "must not be 0");
         let drains = intake.drain >= intake.send_timeout + second;
-        rule(drains, "intake.drain", "must be at least intake.send_timeout + 1s: requests in flight wait for it");
+        rule(
+            drains,
+            "intake.drain",
+            "must be at least intake.send_timeout + 1s: requests in flight wait for it",
+        );
         rule(intake.max_waiting >= 1, "intake.max_waiting", "must be at least 1");
         rule(intake.max_bytes >= 1 << 20, "intake.max_bytes", "must be at least 1048576");
         rule(intake.max_connections >= 1, "intake.max_connections", "must be at least 1");
@@ -275,7 +284,13 @@ impl Settings {
                 let schemes = known.schemes.iter().map(String::as_str);
                 found.push(Problem::unknown(format!("{path}.scheme"), "scheme", scheme, schemes));
             }
-            if source.keys.is_empty() {
+            let by_policy = source.scheme.as_deref() == Some("queue");
+            if by_policy && self.queue.trust.is_none() {
+                let problem =
+                    Problem::new(format!("{path}.scheme"), "counts only on a queue with `trust = \"queue\"`");
+                found.push(problem.hint("here all its messages become dead letters").warning());
+            }
+            if source.keys.is_empty() && !by_policy {
                 let problem =
                     Problem::new(format!("{path}.keys"), "no key: all its messages become dead letters");
                 found.push(problem.warning());

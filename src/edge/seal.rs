@@ -142,7 +142,10 @@ mod tests {
     fn groups_keep_to_the_alphabet() {
         assert_eq!(group_name("acme-1"), "acme-1");
         let odd = ["", "zwei wörter", "a b", &"x".repeat(129)].map(group_name);
-        assert!(odd.iter().all(|name| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())), "{odd:?}");
+        assert!(
+            odd.iter().all(|name| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())),
+            "{odd:?}"
+        );
     }
 
     #[test]
