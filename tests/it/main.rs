@@ -20,6 +20,8 @@ mod llm;
 mod messages_page;
 mod messaging;
 mod queue;
+mod schemes_roundtrip;
+mod schemes_vectors;
 mod senders;
 mod sources_decode;
 mod sources_known_answers;
