@@ -2,6 +2,7 @@
 
 mod config;
 mod context;
+mod curl;
 pub mod dev;
 mod dlq;
 mod enqueue;
