@@ -21,6 +21,8 @@ mod llm;
 mod messages_page;
 mod messaging;
 mod queue;
+mod schemes_roundtrip;
+mod schemes_vectors;
 mod senders;
 mod sources_configured;
 mod sources_decode;
