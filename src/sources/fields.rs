@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    domain::{reason::Reason, timestamp::Timestamp},
+    domain::{ids::sha256_hex, reason::Reason, timestamp::Timestamp},
     sources::{
         freshness::digits,
         rejection::{Fault, json_fault, mismatch},
@@ -25,6 +25,41 @@ pub(super) fn text(value: &Value, pointer: &str) -> Result<String, Fault> {
     optional_text(value, pointer)
         .filter(|t| !t.is_empty())
         .ok_or_else(|| mismatch(pointer, "text is required"))
+}
+
+/// Text that may be absent, null or empty, and nothing else.
+pub(super) fn text_or_none(value: &Value, pointer: &str) -> Result<Option<String>, Fault> {
+    match value.pointer(pointer) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
+        Some(_) => Err(mismatch(pointer, "text is expected")),
+    }
+}
+
+/// An id that vendors write as text here and as a number there: its text or its digits. Absent and null are none.
+pub(super) fn id_or_none(value: &Value, pointer: &str) -> Result<Option<String>, Fault> {
+    match value.pointer(pointer) {
+        Some(Value::Number(_)) => whole_number(value, pointer).map(Some),
+        _ => text_or_none(value, pointer),
+    }
+}
+
+/// [`id_or_none`] that must be there.
+pub(super) fn id(value: &Value, pointer: &str) -> Result<String, Fault> {
+    id_or_none(value, pointer)?.ok_or_else(|| mismatch(pointer, "an id is required"))
+}
+
+/// RFC 3339 time that may be absent.
+pub(super) fn rfc3339_or_none(value: &Value, pointer: &str) -> Result<Option<Timestamp>, Fault> {
+    let read = |text: String| {
+        Timestamp::parse_rfc3339(&text).ok_or_else(|| mismatch(pointer, "not an RFC 3339 time"))
+    };
+    text_or_none(value, pointer)?.map(read).transpose()
+}
+
+/// Tells bodies apart that carry no id of their own. The order of members and white space do not count.
+pub(super) fn digest(body: &Value) -> String {
+    sha256_hex(&[body.to_string().as_bytes()])[..32].to_owned()
 }
 
 /// A list; absent is empty, anything else is refused.

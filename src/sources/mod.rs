@@ -11,6 +11,7 @@ mod freshness;
 pub mod inspect;
 mod keys;
 pub mod read;
+mod records;
 pub mod rejection;
 pub mod schemes;
 pub mod senders;
