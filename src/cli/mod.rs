@@ -17,6 +17,7 @@ mod sign;
 mod signing;
 mod tenant;
 mod usage;
+mod verify;
 mod worker;
 
 use std::path::PathBuf;
@@ -55,6 +56,7 @@ enum Command {
     Queue(queue::QueueCommand),
     Enqueue(enqueue::EnqueueCommand),
     Sign(sign::SignCommand),
+    Verify(verify::VerifyCommand),
     Event(event::EventCommand),
     Outbox(outbox::OutboxCommand),
     Dlq(dlq::DlqCommand),
@@ -95,6 +97,7 @@ impl Cli {
             Command::Queue(command) => command.run().await.map(|()| ExitCode::Ok),
             Command::Enqueue(command) => command.run(&context).await,
             Command::Sign(command) => command.run(&context).await,
+            Command::Verify(command) => command.run(&context),
             Command::Event(command) => command.run(&context).await,
             Command::Outbox(command) => command.run(&context).await,
             Command::Dlq(command) => command.run(&context).await,
