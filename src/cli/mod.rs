@@ -2,6 +2,7 @@
 
 mod config;
 mod context;
+mod curl;
 pub mod dev;
 mod dlq;
 mod enqueue;
@@ -17,6 +18,7 @@ mod sign;
 mod signing;
 mod tenant;
 mod usage;
+mod verify;
 mod worker;
 
 use std::path::PathBuf;
@@ -56,6 +58,7 @@ enum Command {
     Enqueue(enqueue::EnqueueCommand),
     Sign(sign::SignCommand),
     Read(read::ReadCommand),
+    Verify(verify::VerifyCommand),
     Event(event::EventCommand),
     Outbox(outbox::OutboxCommand),
     Dlq(dlq::DlqCommand),
@@ -97,6 +100,7 @@ impl Cli {
             Command::Enqueue(command) => command.run(&context).await,
             Command::Sign(command) => command.run(&context).await,
             Command::Read(command) => command.run(&context),
+            Command::Verify(command) => command.run(),
             Command::Event(command) => command.run(&context).await,
             Command::Outbox(command) => command.run(&context).await,
             Command::Dlq(command) => command.run(&context).await,

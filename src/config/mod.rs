@@ -17,8 +17,8 @@ pub use print::{Effective, effective};
 pub use problem::{Problem, Problems, Severity};
 pub use rules::Known;
 pub use senders::{
-    FieldSettings, KeySettings, KeyState, ProviderKind, ProviderSettings, SealKeySettings, SourceSettings,
-    TenantSettings,
+    CredentialPlace, FieldSettings, KeySettings, KeyState, ProviderKind, ProviderSettings, SealKeySettings,
+    SourceSettings, TenantSettings, USUAL_CREDENTIAL_HEADER,
 };
 pub use settings::{
     AdminSettings, LlmSettings, LogSettings, QueueSettings, SealSettings, Settings, StoreSettings,

@@ -248,6 +248,10 @@ impl Settings {
             if source.max_body == 0 {
                 found.push(Problem::new(format!("{path}.max_body"), "must not be 0"));
             }
+            if source.credential_place().is_none() {
+                let path = format!("{path}.credential_in");
+                found.push(Problem::new(path, "must be `header:NAME` or `query:NAME`"));
+            }
             found.extend(
                 source.public_url.as_ref().and_then(|url| http_url(&format!("{path}.public_url"), url)),
             );

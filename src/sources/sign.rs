@@ -122,8 +122,7 @@ fn seal(
         return Err(SignError::Message("the id must be 1 to 128 letters, digits, `_` or `-`"));
     }
     let timestamp = at.seconds().to_string();
-    let signature = Key::parse(key.secret)
-        .map_err(|e| SignError::Key(e.0))?
+    let signature = Key::parse(key.secret)?
         .sign(id, &timestamp, body.as_bytes())
         .ok_or(SignError::Key("a public key cannot sign"))?;
     let mut attributes = BTreeMap::from(

@@ -155,6 +155,7 @@ impl World {
 
 /// A request as the vendor of that name signs it.
 pub(crate) fn signed(vendor_name: &str, body: Vec<u8>, signed_at: Timestamp) -> HttpRequest {
+    let settings = SourceSettings::of_vendor(vendor_name).unwrap();
     let order = Order {
         secret: secret_of(vendor_name),
         key_id: None,
@@ -163,6 +164,7 @@ pub(crate) fn signed(vendor_name: &str, body: Vec<u8>, signed_at: Timestamp) -> 
         body,
         id: "msg_1",
         at: signed_at,
+        settings: &settings,
     };
     sign_request(vendor(vendor_name).and_then(|row| scheme(row.scheme?)).unwrap(), &order).unwrap()
 }

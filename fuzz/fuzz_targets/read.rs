@@ -1,0 +1,10 @@
+//! `read` of the row named by FUZZ_ROW.
+
+#![no_main]
+
+#[path = "../src/targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    targets::run(targets::chosen("read"), input);
+});
