@@ -157,6 +157,14 @@ impl Item {
         vec![Self::alone(Err(fault))]
     }
 
+    /// Each item of a list, in its order: a bad one is refused alone.
+    pub(super) fn each(items: Vec<Value>, read: impl Fn(&Value) -> Result<Draft, Fault>) -> Vec<Self> {
+        let numbered = items.into_iter().enumerate();
+        numbered
+            .map(|(index, item)| Self { index: Some(index), draft: read(&item), json: Some(item) })
+            .collect()
+    }
+
     /// The only item of its body.
     pub(super) fn alone(draft: Result<Draft, Fault>) -> Self {
         Self { index: None, json: None, draft }

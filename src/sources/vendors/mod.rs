@@ -1,12 +1,20 @@
 //! What senders say: one file for each vendor. To add one: a file, a `mod` line, a row.
 
 mod clerk;
+mod cloudevents;
+mod dynamics;
+mod eventbridge;
+mod generic;
 mod gohighlevel;
 mod hubspot;
 pub mod job_types;
 mod jobs;
 mod pipedrive;
+mod s3;
+mod salesforce;
+mod sendgrid;
 mod standard_webhooks;
+mod twilio;
 mod whatsapp;
 
 use crate::sources::contract::Vendor;
@@ -18,6 +26,14 @@ pub const VENDORS: &[Vendor] = &[
     gohighlevel::VENDOR,
     pipedrive::VENDOR,
     clerk::VENDOR,
+    twilio::VENDOR,
+    sendgrid::VENDOR,
+    generic::VENDOR,
+    cloudevents::VENDOR,
+    eventbridge::VENDOR,
+    s3::VENDOR,
     standard_webhooks::VENDOR,
     jobs::VENDOR,
+    salesforce::VENDOR,
+    dynamics::VENDOR,
 ];
