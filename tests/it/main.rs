@@ -25,6 +25,7 @@ mod schemes_roundtrip;
 mod schemes_vectors;
 mod senders;
 mod sources_configured;
+mod sources_crms;
 mod sources_decode;
 mod sources_hostile;
 mod sources_hubspot;
