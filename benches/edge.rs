@@ -171,7 +171,10 @@ fn request(address: SocketAddr) -> Vec<u8> {
         at: SystemClock.now(),
     };
     let signed = sign_request(sources::scheme("meta-sha256").unwrap(), &order).unwrap();
-    let mut text = format!("POST /hooks/whatsapp HTTP/1.1\r\nhost: {address}\r\ncontent-length: {}\r\n", signed.body.len());
+    let mut text = format!(
+        "POST /hooks/whatsapp HTTP/1.1\r\nhost: {address}\r\ncontent-length: {}\r\n",
+        signed.body.len()
+    );
     for (name, value) in &signed.headers {
         text += &format!("{name}: {value}\r\n");
     }

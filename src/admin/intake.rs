@@ -40,7 +40,10 @@ impl From<IntakeProbes> for Router {
         Router::new()
             .route("/livez", get(livez))
             .route("/readyz", get(readyz))
-            .route("/metrics", get(|State(probes): State<IntakeProbes>| async move { render(&probes.metrics) }))
+            .route(
+                "/metrics",
+                get(|State(probes): State<IntakeProbes>| async move { render(&probes.metrics) }),
+            )
             .with_state(probes)
     }
 }

@@ -78,6 +78,8 @@ async fn receive(settings: Settings, shutdown: &Shutdown) -> anyhow::Result<Exit
         tracing::info!("stopped: every request was answered");
         return Ok(ExitCode::Ok);
     }
-    tracing::warn!("stopped at the deadline: requests that were not answered are sent again by their vendors");
+    tracing::warn!(
+        "stopped at the deadline: requests that were not answered are sent again by their vendors"
+    );
     Ok(ExitCode::Temporary)
 }

@@ -21,7 +21,7 @@ pub use senders::{
     TenantSettings,
 };
 pub use settings::{
-    AdminSettings, IntakeSettings, LlmSettings, LogSettings, QueueSettings, SealSettings, Settings, StoreSettings,
-    WhatsappSettings, WorkerSettings,
+    AdminSettings, IntakeSettings, LlmSettings, LogSettings, QueueSettings, SealSettings, Settings,
+    StoreSettings, WhatsappSettings, WorkerSettings,
 };
 pub use template::{Template, render};

@@ -108,8 +108,10 @@ impl Settings {
         if self.queue.url.is_empty() {
             found.push(missing("queue.url"));
         }
-        if self.intake.public_url.is_none() && self.sources.values().any(|source| source.public_url.is_none()) {
-            let message = "is missing: requests tell the address where the edge listens, and signed URLs do not match";
+        if self.intake.public_url.is_none() && self.sources.values().any(|source| source.public_url.is_none())
+        {
+            let message =
+                "is missing: requests tell the address where the edge listens, and signed URLs do not match";
             found.push(Problem::new("intake.public_url", message).warning());
         }
         found
@@ -182,7 +184,11 @@ impl Settings {
         rule(!intake.body_timeout.is_zero(), "intake.body_timeout", "must not be 0");
         rule(!intake.send_timeout.is_zero(), "intake.send_timeout", "must not be 0");
         let drains = intake.drain >= intake.send_timeout + second;
-        rule(drains, "intake.drain", "must be at least intake.send_timeout + 1s: requests in flight wait for it");
+        rule(
+            drains,
+            "intake.drain",
+            "must be at least intake.send_timeout + 1s: requests in flight wait for it",
+        );
         rule(intake.max_waiting >= 1, "intake.max_waiting", "must be at least 1");
         rule(intake.max_bytes >= 1 << 20, "intake.max_bytes", "must be at least 1048576");
         rule(intake.max_connections >= 1, "intake.max_connections", "must be at least 1");

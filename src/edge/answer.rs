@@ -89,11 +89,9 @@ impl Why {
             Self::LongUrl => StatusCode::URI_TOO_LONG,
             Self::Signature(_) => StatusCode::UNAUTHORIZED,
             Self::Handshake => StatusCode::FORBIDDEN,
-            Self::RateLimited
-            | Self::Busy
-            | Self::NoSeal
-            | Self::QueueUnavailable
-            | Self::HandshakeLater => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited | Self::Busy | Self::NoSeal | Self::QueueUnavailable | Self::HandshakeLater => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
         }
     }
 

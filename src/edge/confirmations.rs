@@ -47,9 +47,16 @@ impl CallbackVerification {
         };
         let known = folder.join(&name).exists();
         if !known && fs::read_dir(folder)?.filter(is_ours).count() >= MOST_KEYS {
-            return Err(io::Error::other(format!("{MOST_KEYS} files of this source are there: remove old ones")));
+            return Err(io::Error::other(format!(
+                "{MOST_KEYS} files of this source are there: remove old ones"
+            )));
         }
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(folder.join(&name))?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(folder.join(&name))?;
         file.write_all(&serde_json::to_vec_pretty(self)?)?;
         file.sync_all()?;
         Ok(name)
@@ -132,7 +139,10 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         assert!(fs::read_to_string(state.join(&name)).unwrap().contains("k-1"));
         for number in 2..=MOST_KEYS {
-            CallbackVerification::read(request(&format!("cb-{number}")).as_bytes()).unwrap().keep(&state, "ens").unwrap();
+            CallbackVerification::read(request(&format!("cb-{number}")).as_bytes())
+                .unwrap()
+                .keep(&state, "ens")
+                .unwrap();
         }
         let more = CallbackVerification::read(request("more").as_bytes()).unwrap();
         assert!(more.keep(&state, "ens").is_err(), "strangers cannot fill the disk");
@@ -164,7 +174,8 @@ mod tests {
         let query = "?Action=ConfirmSubscription&TopicArn=arn:aws:sns:eu-west-1:111122223333:events&Token=t";
         assert!(address(arn, &format!("https://sns.eu-west-1.amazonaws.com/{query}")).is_ok());
         let china = "arn:aws-cn:sns:cn-north-1:111122223333:events";
-        let there = format!("https://sns.cn-north-1.amazonaws.com.cn/?Action=ConfirmSubscription&TopicArn={china}");
+        let there =
+            format!("https://sns.cn-north-1.amazonaws.com.cn/?Action=ConfirmSubscription&TopicArn={china}");
         assert!(address(china, &there).is_ok());
         for base in [
             "http://sns.eu-west-1.amazonaws.com/",
@@ -181,7 +192,11 @@ mod tests {
             assert!(address(arn, &format!("{base}{query}")).is_err(), "{base}");
         }
         let bare = "https://sns.eu-west-1.amazonaws.com/";
-        for query in ["", "?Action=DeleteTopic&TopicArn=arn:aws:sns:eu-west-1:111122223333:events", "?Action=ConfirmSubscription&TopicArn=x"] {
+        for query in [
+            "",
+            "?Action=DeleteTopic&TopicArn=arn:aws:sns:eu-west-1:111122223333:events",
+            "?Action=ConfirmSubscription&TopicArn=x",
+        ] {
             assert!(address(arn, &format!("{bare}{query}")).is_err(), "{query}");
         }
         assert!(address("arn:aws:sns:evil.test/:1:x", &format!("https://sns.evil.test/{query}")).is_err());

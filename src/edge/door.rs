@@ -104,7 +104,8 @@ impl Door {
         if self.url.len() + query.len() > LONGEST_URL {
             return Err(Refusal::new(Why::LongUrl, format!("longer than {LONGEST_URL} bytes")));
         }
-        let kept = parts.headers.iter().filter(|(name, _)| self.headers.iter().any(|kept| kept == name.as_str()));
+        let kept =
+            parts.headers.iter().filter(|(name, _)| self.headers.iter().any(|kept| kept == name.as_str()));
         let text = |(name, value): (&hyper::header::HeaderName, &hyper::header::HeaderValue)| {
             // An envelope is JSON. What is no text matches no vendor's signature either.
             let value = std::str::from_utf8(value.as_bytes())

@@ -44,9 +44,8 @@ pub(super) fn challenge(query: &str, token: Option<&SecretRef>) -> Result<Reply,
         return refused("hub.mode, hub.verify_token or hub.challenge is absent");
     };
     let Some(token) = token else { return refused("the source has no verify_token") };
-    let token = token.read().map_err(|error| {
-        Refusal::new(Why::HandshakeLater, format!("verify_token: {error}"))
-    })?;
+    let token =
+        token.read().map_err(|error| Refusal::new(Why::HandshakeLater, format!("verify_token: {error}")))?;
     let same = bool::from(token.expose_secret().as_bytes().ct_eq(shown.as_bytes()));
     if mode != "subscribe" || !same {
         return refused("hub.mode or hub.verify_token is not as configured");
@@ -99,10 +98,15 @@ mod tests {
     #[tokio::test]
     async fn salesforce_is_told_that_we_have_it() {
         let reply = accepted(Handshake::SoapAck);
-        assert_eq!((reply.status().as_u16(), &reply.headers()["content-type"]), (200, &"text/xml; charset=utf-8".parse().unwrap()));
+        assert_eq!(
+            (reply.status().as_u16(), &reply.headers()["content-type"]),
+            (200, &"text/xml; charset=utf-8".parse().unwrap())
+        );
         let text = text(reply).await;
         let xml = roxmltree::Document::parse(&text).unwrap();
-        let ack = xml.descendants().find(|node| node.has_tag_name(("http://soap.sforce.com/2005/09/outbound", "Ack")));
+        let ack = xml
+            .descendants()
+            .find(|node| node.has_tag_name(("http://soap.sforce.com/2005/09/outbound", "Ack")));
         assert_eq!(ack.unwrap().text(), Some("true"));
         assert_eq!(accepted(Handshake::None).headers().len(), 0);
     }

@@ -149,7 +149,9 @@ async fn subscription(
             tracing::info!(%source, topic, "subscription confirmed");
             Ok(taken())
         }
-        Ok(answer) => Err(Refusal::new(Why::HandshakeLater, format!("Amazon SNS answered {}", answer.status))),
+        Ok(answer) => {
+            Err(Refusal::new(Why::HandshakeLater, format!("Amazon SNS answered {}", answer.status)))
+        }
         // Without the error's text: the address holds the token.
         Err(_) => Err(Refusal::new(Why::HandshakeLater, "Amazon SNS did not answer")),
     }

@@ -73,7 +73,9 @@ impl Outlet {
     ) -> Result<(), Refusal> {
         let (answer, end) = oneshot::channel();
         let waiting = Waiting { message, since: Instant::now(), _share: share, answer };
-        self.line.try_send(waiting).map_err(|_| Refusal::new(Why::Busy, "too many requests wait for the queue"))?;
+        self.line
+            .try_send(waiting)
+            .map_err(|_| Refusal::new(Why::Busy, "too many requests wait for the queue"))?;
         let late = || Refusal::new(Why::QueueUnavailable, "the queue did not take it in time");
         match timeout(self.patience, end).await {
             Ok(Ok(end)) => end,
@@ -144,10 +146,8 @@ async fn deliver(calls: &Calls, mut batch: Vec<Waiting>) {
 async fn call(calls: &Calls, batch: Vec<Waiting>, last: bool) -> Vec<Waiting> {
     #[expect(clippy::cast_precision_loss, reason = "at most ten")]
     metrics::histogram!("longshore_edge_batch_size").record(batch.len() as f64);
-    let (messages, waiting): (Vec<_>, Vec<_>) = batch
-        .into_iter()
-        .map(|one| (one.message, (one.since, one._share, one.answer)))
-        .unzip();
+    let (messages, waiting): (Vec<_>, Vec<_>) =
+        batch.into_iter().map(|one| (one.message, (one.since, one._share, one.answer))).unzip();
     calls.vitals.poll_started(calls.clock.now());
     let ends = match calls.queue.send(&messages).await {
         Ok(ends) => ends,

@@ -16,15 +16,13 @@ pub(super) struct Peers {
 impl Peers {
     pub(super) fn new(settings: &IntakeSettings) -> Self {
         let name = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
-        Self {
-            certificate: name(&settings.client_certificate_header),
-            ip: name(&settings.client_ip_header),
-        }
+        Self { certificate: name(&settings.client_certificate_header), ip: name(&settings.client_ip_header) }
     }
 
     /// The caller of this request.
     pub(super) fn of(&self, headers: &HeaderMap, remote: SocketAddr) -> Peer {
-        let last = |name: &Option<HeaderName>| headers.get_all(name.as_ref()?).iter().next_back()?.to_str().ok();
+        let last =
+            |name: &Option<HeaderName>| headers.get_all(name.as_ref()?).iter().next_back()?.to_str().ok();
         let ip = last(&self.ip).and_then(|list| list.rsplit(',').next()?.trim().parse::<IpAddr>().ok());
         Peer {
             tls_client_cert_sha256: last(&self.certificate).and_then(fingerprint),

@@ -111,8 +111,11 @@ impl Sealer {
     }
 }
 
+/// Takes credentials out of a body; `None` when it holds none.
+type Redact = fn(&[u8]) -> Option<Vec<u8>>;
+
 /// Without the credentials that the vendor puts into its body.
-fn redacted(redact: Option<fn(&[u8]) -> Option<Vec<u8>>>, request: HttpRequest) -> HttpRequest {
+fn redacted(redact: Option<Redact>, request: HttpRequest) -> HttpRequest {
     match redact.and_then(|redact| redact(&request.body)) {
         Some(body) => HttpRequest { body, ..request },
         None => request,
@@ -142,7 +145,10 @@ mod tests {
     fn groups_keep_to_the_alphabet() {
         assert_eq!(group_name("acme-1"), "acme-1");
         let odd = ["", "zwei wörter", "a b", &"x".repeat(129)].map(group_name);
-        assert!(odd.iter().all(|name| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())), "{odd:?}");
+        assert!(
+            odd.iter().all(|name| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())),
+            "{odd:?}"
+        );
     }
 
     #[test]

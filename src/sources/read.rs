@@ -88,11 +88,7 @@ fn tenant(message: &Message, account: &str) -> Result<TenantId, Fault> {
 }
 
 /// By the account, by a part of it (`waba/phone`: the phone before the business), then by the source.
-pub(super) fn tenant_of<'a>(
-    vendor: &Vendor,
-    settings: &'a SourceSettings,
-    account: &str,
-) -> Option<&'a str> {
+pub(super) fn tenant_of<'a>(vendor: &Vendor, settings: &'a SourceSettings, account: &str) -> Option<&'a str> {
     let by_account = || {
         let parts = std::iter::once(account).chain(account.rsplit('/'));
         parts.filter_map(|part| settings.accounts.get(part)).next()
