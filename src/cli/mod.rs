@@ -13,11 +13,13 @@ mod migrate;
 mod outbox;
 mod output;
 pub mod queue;
+mod read;
 mod schema;
 mod sign;
 mod signing;
 mod tenant;
 mod usage;
+mod verify;
 mod worker;
 
 use std::path::PathBuf;
@@ -57,6 +59,8 @@ enum Command {
     Queue(queue::QueueCommand),
     Enqueue(enqueue::EnqueueCommand),
     Sign(sign::SignCommand),
+    Verify(verify::VerifyCommand),
+    Read(read::ReadCommand),
     Event(event::EventCommand),
     Outbox(outbox::OutboxCommand),
     Dlq(dlq::DlqCommand),
@@ -98,6 +102,8 @@ impl Cli {
             Command::Queue(command) => command.run().await.map(|()| ExitCode::Ok),
             Command::Enqueue(command) => command.run(&context).await,
             Command::Sign(command) => command.run(&context).await,
+            Command::Verify(command) => command.run(),
+            Command::Read(command) => command.run(&context),
             Command::Event(command) => command.run(&context).await,
             Command::Outbox(command) => command.run(&context).await,
             Command::Dlq(command) => command.run(&context).await,

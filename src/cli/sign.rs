@@ -145,6 +145,7 @@ impl SignCommand {
             body: read(&self.file)?,
             id,
             at: self.at.unwrap_or(now),
+            settings: source,
         };
         let signed = sign_request(sender.scheme, &order);
         Ok(signed.map_err(|error| wrong(&error).hint("--secret names a key that can sign"))?)

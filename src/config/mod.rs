@@ -17,11 +17,11 @@ pub use print::{Effective, effective};
 pub use problem::{Problem, Problems, Severity};
 pub use rules::Known;
 pub use senders::{
-    FieldSettings, KeySettings, KeyState, ProviderKind, ProviderSettings, SealKeySettings, SourceSettings,
-    TenantSettings,
+    CredentialPlace, FieldSettings, KeySettings, KeyState, ProviderKind, ProviderSettings, SealKeySettings,
+    SourceSettings, TenantSettings, USUAL_CREDENTIAL_HEADER,
 };
 pub use settings::{
-    AdminSettings, IntakeSettings, LlmSettings, LogSettings, QueueSettings, SealSettings, Settings,
-    StoreSettings, WhatsappSettings, WorkerSettings,
+    AdminSettings, IntakeSettings, LlmSettings, LogSettings, ObjectSettings, QueueSettings, SealSettings,
+    Settings, StoreSettings, Trust, WhatsappSettings, WorkerSettings,
 };
 pub use template::{Template, render};

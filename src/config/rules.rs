@@ -9,7 +9,7 @@ use crate::{
         load::Loaded,
         problem::Problem,
         secret::SecretRef,
-        senders::{KeySettings, KeyState, ProviderKind, ProviderSettings},
+        senders::{KeySettings, KeyState, ProviderKind, ProviderSettings, SourceSettings},
         settings::Settings,
     },
     domain::timestamp::Timestamp,
@@ -124,6 +124,7 @@ impl Settings {
             ("queue.url", Some(&queue.url)),
             ("queue.dead_letter_url", Some(&queue.dead_letter_url)),
             ("queue.endpoint", queue.endpoint.as_ref()),
+            ("objects.endpoint", self.objects.endpoint.as_ref()),
         ] {
             found.extend(url.filter(|url| !url.is_empty()).and_then(|url| http_url(path, url)));
         }
@@ -169,6 +170,8 @@ impl Settings {
             "worker.drain",
             "must be at least queue.wait + 5s: an open receive is never thrown away",
         );
+        rule(self.objects.max_bytes >= 1, "objects.max_bytes", "must be at least 1");
+        rule(!self.objects.timeout.is_zero(), "objects.timeout", "must not be 0");
         rule(self.store.connections >= 1, "store.connections", "must be at least 1");
     }
 
@@ -281,7 +284,13 @@ impl Settings {
                 let schemes = known.schemes.iter().map(String::as_str);
                 found.push(Problem::unknown(format!("{path}.scheme"), "scheme", scheme, schemes));
             }
-            if source.keys.is_empty() {
+            let by_policy = source.scheme.as_deref() == Some("queue");
+            if by_policy && self.queue.trust.is_none() {
+                let problem =
+                    Problem::new(format!("{path}.scheme"), "counts only on a queue with `trust = \"queue\"`");
+                found.push(problem.hint("here all its messages become dead letters").warning());
+            }
+            if source.keys.is_empty() && !by_policy {
                 let problem =
                     Problem::new(format!("{path}.keys"), "no key: all its messages become dead letters");
                 found.push(problem.warning());
@@ -293,6 +302,11 @@ impl Settings {
             }
             if source.max_body == 0 {
                 found.push(Problem::new(format!("{path}.max_body"), "must not be 0"));
+            }
+            field_rules(&format!("{path}.fields"), source, found);
+            if source.credential_place().is_none() {
+                let path = format!("{path}.credential_in");
+                found.push(Problem::new(path, "must be `header:NAME` or `query:NAME`"));
             }
             found.extend(
                 source.public_url.as_ref().and_then(|url| http_url(&format!("{path}.public_url"), url)),
@@ -328,6 +342,30 @@ impl Settings {
         if !self.admin.listen.ip().is_loopback() {
             let problem = Problem::new("admin.listen", "health and metrics are open to other machines");
             found.push(problem.hint("they have no authentication").warning());
+        }
+    }
+}
+
+/// Where a sender's fields stand.
+fn field_rules(path: &str, source: &SourceSettings, found: &mut Vec<Problem>) {
+    let fields = &source.fields;
+    if source.vendor == "generic" && fields.id.is_empty() {
+        let problem = Problem::new(format!("{path}.id"), "is missing: without an id no duplicate is known");
+        found.push(problem.hint("such as [\"/id\"]; several are joined, where one is not unique"));
+    }
+    let named = [
+        ("items", &fields.items),
+        ("event_type", &fields.event_type),
+        ("time", &fields.time),
+        ("account", &fields.account),
+        ("subject", &fields.subject),
+    ];
+    let ids = fields.id.iter().map(|pointer| ("id", pointer));
+    let pointers = named.into_iter().filter_map(|(name, pointer)| Some((name, pointer.as_ref()?)));
+    for (name, pointer) in ids.chain(pointers) {
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            let problem = Problem::new(format!("{path}.{name}"), "is not a JSON pointer (RFC 6901)");
+            found.push(problem.hint("it begins with a slash, such as /data/id"));
         }
     }
 }

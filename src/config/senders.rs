@@ -135,8 +135,8 @@ pub struct SourceSettings {
     #[config(default = [])]
     pub client_certificates: Vec<String>,
 
-    /// `dataverse`, `basic-auth`: where the credential stands: `header:NAME` or `query:NAME`.
-    /// Example: `"header:x-longshore-key"`
+    /// `dataverse`: where the credential stands: `header:NAME` or `query:NAME`. Absent: `header:x-longshore-key`.
+    /// Example: `"query:code"`
     pub credential_in: Option<String>,
 
     /// `salesforce-outbound-message`: the organisations that may send, by id of 15 or 18 characters.
@@ -169,7 +169,7 @@ pub struct SourceSettings {
     #[config(default = [])]
     pub origins: Vec<String>,
 
-    /// Vendor `generic`: where the fields stand.
+    /// Vendor `generic`: where the fields stand. Vendor `sendgrid` looks at `account` only (`/tenant` when absent).
     #[config(nested)]
     pub fields: FieldSettings,
 
@@ -208,6 +208,34 @@ impl SourceSettings {
         let mut layer = <Self as Config>::Layer::default_values();
         layer.vendor = Some(vendor.to_owned());
         Self::from_layer(layer)
+    }
+}
+
+/// The header of a shared credential where `credential_in` says nothing.
+pub const USUAL_CREDENTIAL_HEADER: &str = "x-longshore-key";
+
+/// Where a shared credential stands in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialPlace<'a> {
+    /// In the header of this name, in any case.
+    Header(&'a str),
+    /// In the URL's parameter of this name.
+    Query(&'a str),
+}
+
+impl SourceSettings {
+    /// What `credential_in` says; `None` when that cannot be read.
+    #[must_use]
+    pub fn credential_place(&self) -> Option<CredentialPlace<'_>> {
+        let Some(text) = &self.credential_in else {
+            return Some(CredentialPlace::Header(USUAL_CREDENTIAL_HEADER));
+        };
+        match text.split_once(':')? {
+            (_, "") => None,
+            ("header", name) => Some(CredentialPlace::Header(name)),
+            ("query", name) => Some(CredentialPlace::Query(name)),
+            _ => None,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 
 use confique::Config;
 use humantime_serde::deserialize as duration;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{
@@ -22,6 +23,10 @@ pub struct Settings {
     /// (`AWS_*` variables, profile, container or instance role).
     #[config(nested)]
     pub queue: QueueSettings,
+
+    /// Bodies that are too large for a queue and lie in Amazon S3, or in a store that speaks its protocol.
+    #[config(nested)]
+    pub objects: ObjectSettings,
 
     /// Where events, results, costs and dead letters are kept.
     #[config(nested)]
@@ -97,6 +102,13 @@ pub struct QueueSettings {
     #[config(env = "LONGSHORE_QUEUE_DEFAULT_SOURCE")]
     pub default_source: Option<String>,
 
+    /// Who vouches for the senders of this queue. `queue`: its policy, which lets only known AWS services and roles
+    /// write to it. Sources with `scheme = "queue"` then count without a signature, and messages of AWS services are
+    /// taken out of their envelopes. Absent: nobody but a signature.
+    /// Example: `"queue"`
+    #[config(env = "LONGSHORE_QUEUE_TRUST")]
+    pub trust: Option<Trust>,
+
     /// How long one receive waits for the first message, 0 s to 20 s. Longer waits cost fewer requests.
     #[config(env = "LONGSHORE_QUEUE_WAIT", default = "20s", deserialize_with = duration)]
     pub wait: Duration,
@@ -107,12 +119,57 @@ pub struct QueueSettings {
     pub visibility: Duration,
 }
 
+/// Who else than a signature may vouch for a sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// The queue's policy.
+    Queue,
+}
+
 impl QueueSettings {
     /// How often leases are extended: three chances before one runs out.
     #[must_use]
     pub fn lease_tick(&self) -> Duration {
         self.visibility / 3
     }
+}
+
+/// The store of large bodies. Nothing is ever deleted there: leave that to the bucket's lifecycle rules, and keep
+/// objects as long as messages and dead letters live.
+#[derive(Clone, Debug, Config)]
+pub struct ObjectSettings {
+    /// Buckets from which bodies may be fetched: a pointer can name any bucket that the worker's role can read.
+    /// Example: `["acme-large-messages"]`
+    #[config(default = [])]
+    pub buckets: Vec<String>,
+
+    /// Bucket in which the intake puts large bodies, and which is meant where an envelope names none.
+    /// Example: `"acme-longshore-bodies"`
+    #[config(env = "LONGSHORE_OBJECTS_BUCKET")]
+    pub bucket: Option<String>,
+
+    /// Endpoint of a store that speaks the protocol of Amazon S3. Amazon's own when absent.
+    /// Example: `"http://127.0.0.1:9000"`
+    #[config(env = "LONGSHORE_OBJECTS_ENDPOINT")]
+    pub endpoint: Option<String>,
+
+    /// AWS region. When absent, the queue's.
+    /// Example: `"eu-central-1"`
+    #[config(env = "LONGSHORE_OBJECTS_REGION")]
+    pub region: Option<String>,
+
+    /// Name the bucket in the path and not in the host: most stores that are not Amazon's want it.
+    #[config(env = "LONGSHORE_OBJECTS_PATH_STYLE", default = false)]
+    pub path_style: bool,
+
+    /// Largest message body that is fetched for a pointer, in bytes.
+    #[config(env = "LONGSHORE_OBJECTS_MAX_BYTES", default = 8_388_608)]
+    pub max_bytes: usize,
+
+    /// Longest time for one object, its repetitions included.
+    #[config(env = "LONGSHORE_OBJECTS_TIMEOUT", default = "20s", deserialize_with = duration)]
+    pub timeout: Duration,
 }
 
 /// The store.

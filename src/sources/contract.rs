@@ -7,7 +7,7 @@ use crate::{
     domain::{envelope::HttpRequest, event::Fact, reason::Reason, timestamp::Timestamp},
     sources::{
         freshness::stale,
-        keys::{Candidate, Matched, usable},
+        keys::{BadKey, Candidate, Matched, usable},
         rejection::Fault,
     },
 };
@@ -157,6 +157,14 @@ impl Item {
         vec![Self::alone(Err(fault))]
     }
 
+    /// Each item of a list, in its order: a bad one is refused alone.
+    pub(super) fn each(items: Vec<Value>, read: impl Fn(&Value) -> Result<Draft, Fault>) -> Vec<Self> {
+        let numbered = items.into_iter().enumerate();
+        numbered
+            .map(|(index, item)| Self { index: Some(index), draft: read(&item), json: Some(item) })
+            .collect()
+    }
+
     /// The only item of its body.
     pub(super) fn alone(draft: Result<Draft, Fault>) -> Self {
         Self { index: None, json: None, draft }
@@ -225,6 +233,20 @@ pub struct Order<'a> {
     pub id: &'a str,
     /// When it is signed.
     pub at: Timestamp,
+    /// The source's settings: the scheme's own, such as where a credential stands.
+    pub settings: &'a SourceSettings,
+}
+
+impl Order<'_> {
+    /// The request as ordered, with these headers.
+    pub(super) fn request(&self, headers: impl IntoIterator<Item = (&'static str, String)>) -> HttpRequest {
+        HttpRequest {
+            method: self.method.to_owned(),
+            url: self.url.to_owned(),
+            headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            body: self.body.clone(),
+        }
+    }
 }
 
 // By hand: it holds a secret and a body.
@@ -243,4 +265,10 @@ pub enum SignError {
     /// The message lacks what its signature needs.
     #[error("{0}")]
     Message(&'static str),
+}
+
+impl From<BadKey> for SignError {
+    fn from(key: BadKey) -> Self {
+        Self::Key(key.0)
+    }
 }

@@ -29,7 +29,7 @@ pub(super) struct Matched {
 }
 
 /// A configured secret that is not a key of the scheme. Says nothing about its value.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct BadKey(pub(super) &'static str);
 
 /// The keys that may be tried at `now`, the scheme's own. Revoked keys and keys whose time has not come are left

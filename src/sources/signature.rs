@@ -1,6 +1,9 @@
-//! Constructions that several schemes share: HMAC-SHA256, and the signature list of Standard Webhooks.
+//! Constructions that several schemes share: keyed digests, and the signature list of Standard Webhooks.
 
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
+use aws_lc_rs::{
+    hmac::{self as legacy, HMAC_SHA1_FOR_LEGACY_USE_ONLY},
+    signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey},
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -9,7 +12,10 @@ use subtle::ConstantTimeEq as _;
 use crate::sources::keys::BadKey;
 
 /// Most entries of a signature list that are looked at: a long header must not buy processor time.
-const MOST_SIGNATURES: usize = 16;
+pub(super) const MOST_SIGNATURES: usize = 16;
+
+/// An empty secret, which everybody knows.
+pub(super) const EMPTY: BadKey = BadKey("the secret is empty");
 
 /// HMAC-SHA256 over parts in a row. `None` for an empty key, which everybody knows.
 pub(super) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Option<[u8; 32]> {
@@ -25,8 +31,30 @@ pub(super) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Option<[u8; 32]> {
 
 /// Is this the HMAC of the parts? Constant time; another length is simply wrong.
 pub(super) fn hmac_matches(key: &[u8], parts: &[&[u8]], claimed: &[u8]) -> Result<bool, BadKey> {
-    let digest = hmac_sha256(key, parts).ok_or(BadKey("the secret is empty"))?;
-    Ok(digest.as_slice().ct_eq(claimed).into())
+    let digest = hmac_sha256(key, parts).ok_or(EMPTY)?;
+    Ok(same(&digest, claimed))
+}
+
+/// HMAC-SHA1 over parts in a row, for vendors that still sign so. `None` for an empty key.
+pub(super) fn hmac_sha1(key: &[u8], parts: &[&[u8]]) -> Option<Vec<u8>> {
+    if key.is_empty() {
+        return None;
+    }
+    let mut mac = legacy::Context::with_key(&legacy::Key::new(HMAC_SHA1_FOR_LEGACY_USE_ONLY, key));
+    for part in parts {
+        mac.update(part);
+    }
+    Some(mac.sign().as_ref().to_vec())
+}
+
+/// Are the bytes the same? Constant time; another length is simply wrong.
+pub(super) fn same(expected: &[u8], claimed: &[u8]) -> bool {
+    expected.ct_eq(claimed).into()
+}
+
+/// A SHA-256 digest as 64 hex digits.
+pub(super) fn hex_digest(text: &str) -> Option<Vec<u8>> {
+    Some(text).filter(|text| text.len() == 64).and_then(|text| hex::decode(text).ok())
 }
 
 /// Strict base64 with padding.
@@ -61,7 +89,7 @@ impl Key {
             };
         }
         match bytes(text.strip_prefix("whsec_").unwrap_or(text))? {
-            key if key.is_empty() => Err(BadKey("the secret is empty")),
+            key if key.is_empty() => Err(EMPTY),
             key => Ok(Self::Shared(key)),
         }
     }

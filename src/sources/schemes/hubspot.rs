@@ -1,19 +1,25 @@
-//! HubSpot, signature version 3: `X-HubSpot-Signature-v3`, base64 HMAC-SHA256 of method + URI + body + timestamp
-//! under the app's client secret; the timestamp is in milliseconds.
+//! HubSpot, all under the app's client secret. Version 3: base64 HMAC-SHA256 of method + URI + body + timestamp (in
+//! milliseconds). Versions 1 and 2: hex SHA-256 of secret + body, and of secret + method + URI + body.
+//!
+//! Whoever holds a valid pair of version 1 or 2 can append to its body (length extension): the appended bytes are
+//! not JSON, which the vendor's reading insists on. Prefer version 3.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     domain::{envelope::HttpRequest, timestamp::Timestamp},
     sources::{
         contract::{Evidence, Handshake, Order, Proof, Scheme, SignError, invalid},
         freshness::digits,
-        keys::prove,
+        keys::{BadKey, prove},
         rejection::Fault,
-        signature::{base64, hmac_matches, hmac_sha256},
+        signature::{EMPTY, base64, hex_digest, hmac_matches, hmac_sha256, same},
     },
 };
 
+const PLAIN: &str = "x-hubspot-signature";
+const VERSION: &str = "x-hubspot-signature-version";
 const SIGNATURE: &str = "x-hubspot-signature-v3";
 const TIMESTAMP: &str = "x-hubspot-request-timestamp";
 /// The escapes that HubSpot undoes before it signs; every other one stays as it is.
@@ -33,6 +39,28 @@ const DECODED: [(&str, char); 12] = [
     ("%3B", ';'),
 ];
 
+/// Version 1.
+pub(super) const V1: Scheme = Scheme {
+    name: "hubspot-v1",
+    headers: &[PLAIN, VERSION],
+    handshake: Handshake::None,
+    redact: None,
+    verify: |evidence| verify_plain(evidence, "v1", &[&evidence.request.body]),
+    sign: |order| sign_plain(order, "v1", &[&order.body]),
+};
+
+/// Version 2: the URI as it stands, nothing decoded.
+pub(super) const V2: Scheme = Scheme {
+    name: "hubspot-v2",
+    verify: |evidence| {
+        let request = evidence.request;
+        let parts = [request.method.as_bytes(), evidence.url().as_bytes(), &request.body].concat();
+        verify_plain(evidence, "v2", &[&parts])
+    },
+    sign: |order| sign_plain(order, "v2", &[order.method.as_bytes(), order.url.as_bytes(), &order.body]),
+    ..V1
+};
+
 /// Version 3.
 pub(super) const V3: Scheme = Scheme {
     name: "hubspot-v3",
@@ -42,6 +70,34 @@ pub(super) const V3: Scheme = Scheme {
     verify,
     sign,
 };
+
+fn verify_plain(evidence: &Evidence<'_>, version: &str, parts: &[&[u8]]) -> Result<Proof, Fault> {
+    let candidates = evidence.candidates()?;
+    let header = evidence.required(PLAIN)?;
+    if evidence.required(VERSION)? != version {
+        return Err(invalid(format!("{VERSION} is not {version}")));
+    }
+    let claimed = hex_digest(&header).ok_or_else(|| invalid(format!("{PLAIN} is not 64 hex digits")))?;
+    let matched = prove(&candidates, |secret| Ok(same(&plain_hash(secret, parts)?, &claimed)))?;
+    Ok(Proof::new(matched, None))
+}
+
+fn sign_plain(order: &Order<'_>, version: &str, parts: &[&[u8]]) -> Result<HttpRequest, SignError> {
+    Ok(order.request([
+        ("content-type", "application/json".to_owned()),
+        (VERSION, version.to_owned()),
+        (PLAIN, hex::encode(plain_hash(order.secret, parts)?)),
+    ]))
+}
+
+/// Not keyed: the secret is simply the first part.
+fn plain_hash(secret: &str, parts: &[&[u8]]) -> Result<[u8; 32], BadKey> {
+    if secret.is_empty() {
+        return Err(EMPTY);
+    }
+    let hash = parts.iter().fold(Sha256::new_with_prefix(secret), |hash, part| hash.chain_update(part));
+    Ok(hash.finalize().into())
+}
 
 fn verify(evidence: &Evidence<'_>) -> Result<Proof, Fault> {
     let candidates = evidence.candidates()?;
@@ -75,19 +131,12 @@ fn sign(order: &Order<'_>) -> Result<HttpRequest, SignError> {
     let timestamp = order.at.millis().to_string();
     let uri = signed_uri(order.url);
     let parts = [order.method.as_bytes(), uri.as_bytes(), &order.body, timestamp.as_bytes()];
-    let digest = hmac_sha256(order.secret.as_bytes(), &parts).ok_or(SignError::Key("the secret is empty"))?;
-    Ok(HttpRequest {
-        method: order.method.to_owned(),
-        url: order.url.to_owned(),
-        headers: [
-            ("content-type", "application/json".to_owned()),
-            (TIMESTAMP, timestamp),
-            (SIGNATURE, STANDARD.encode(digest)),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .to_vec(),
-        body: order.body.clone(),
-    })
+    let digest = hmac_sha256(order.secret.as_bytes(), &parts).ok_or(EMPTY)?;
+    Ok(order.request([
+        ("content-type", "application/json".to_owned()),
+        (TIMESTAMP, timestamp),
+        (SIGNATURE, STANDARD.encode(digest)),
+    ]))
 }
 
 #[cfg(test)]

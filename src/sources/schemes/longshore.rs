@@ -96,17 +96,15 @@ fn sign(order: &Order<'_>) -> Result<HttpRequest, SignError> {
         return Err(SignError::Message("the id must be 1 to 128 letters, digits, `_` or `-`"));
     }
     let timestamp = order.at.seconds().to_string();
-    let signature = Key::parse(order.secret)
-        .map_err(|e| SignError::Key(e.0))?
+    let signature = Key::parse(order.secret)?
         .sign(order.id, &timestamp, &order.body)
         .ok_or(SignError::Key("a public key cannot sign"))?;
     let mut headers = vec![
-        ("content-type".to_owned(), "application/cloudevents+json".to_owned()),
-        ("webhook-id".to_owned(), order.id.to_owned()),
-        ("webhook-timestamp".to_owned(), timestamp),
-        ("webhook-signature".to_owned(), signature),
+        ("content-type", "application/cloudevents+json".to_owned()),
+        ("webhook-id", order.id.to_owned()),
+        ("webhook-timestamp", timestamp),
+        ("webhook-signature", signature),
     ];
-    headers.extend(order.key_id.map(|id| ("webhook-key-id".to_owned(), id.to_owned())));
-    let (method, url) = (order.method.to_owned(), order.url.to_owned());
-    Ok(HttpRequest { method, url, headers, body: order.body.clone() })
+    headers.extend(order.key_id.map(|id| ("webhook-key-id", id.to_owned())));
+    Ok(order.request(headers))
 }

@@ -7,7 +7,7 @@ use crate::{
         contract::{Evidence, Handshake, Order, Proof, Scheme, SignError},
         keys::prove,
         rejection::Fault,
-        signature::{hmac_matches, hmac_sha256},
+        signature::{EMPTY, hex_digest, hmac_matches, hmac_sha256},
     },
 };
 
@@ -29,8 +29,7 @@ fn verify(evidence: &Evidence<'_>) -> Result<Proof, Fault> {
     let header = evidence.required(SIGNATURE)?;
     let claimed = header
         .strip_prefix(PREFIX)
-        .filter(|text| text.len() == 64)
-        .and_then(|text| hex::decode(text).ok())
+        .and_then(hex_digest)
         .ok_or_else(|| (Reason::SigInvalid, format!("{SIGNATURE} is not `sha256=` and 64 hex digits")))?;
     let body = &evidence.request.body;
     let matched = prove(&candidates, |secret| hmac_matches(secret.as_bytes(), &[body], &claimed))?;
@@ -38,15 +37,9 @@ fn verify(evidence: &Evidence<'_>) -> Result<Proof, Fault> {
 }
 
 fn sign(order: &Order<'_>) -> Result<HttpRequest, SignError> {
-    let digest =
-        hmac_sha256(order.secret.as_bytes(), &[&order.body]).ok_or(SignError::Key("the secret is empty"))?;
-    Ok(HttpRequest {
-        method: order.method.to_owned(),
-        url: order.url.to_owned(),
-        headers: vec![
-            ("content-type".to_owned(), "application/json".to_owned()),
-            (SIGNATURE.to_owned(), format!("{PREFIX}{}", hex::encode(digest))),
-        ],
-        body: order.body.clone(),
-    })
+    let digest = hmac_sha256(order.secret.as_bytes(), &[&order.body]).ok_or(EMPTY)?;
+    Ok(order.request([
+        ("content-type", "application/json".to_owned()),
+        (SIGNATURE, format!("{PREFIX}{}", hex::encode(digest))),
+    ]))
 }

@@ -1,9 +1,10 @@
-//! Standard Webhooks (github.com/standard-webhooks): `id.timestamp.body` under a list of signatures.
+//! Standard Webhooks (github.com/standard-webhooks) and Svix, where it comes from and whose headers have other
+//! names (Clerk, Resend): `id.timestamp.body` under a list of signatures.
 
 use crate::{
-    domain::{envelope::HttpRequest, reason::Reason, timestamp::Timestamp},
+    domain::{envelope::HttpRequest, timestamp::Timestamp},
     sources::{
-        contract::{Evidence, Handshake, Order, Proof, Scheme, SignError},
+        contract::{Evidence, Handshake, Order, Proof, Scheme, SignError, invalid},
         freshness::digits,
         keys::prove,
         rejection::Fault,
@@ -11,52 +12,59 @@ use crate::{
     },
 };
 
-const ID: &str = "webhook-id";
-const TIMESTAMP: &str = "webhook-timestamp";
-const SIGNATURE: &str = "webhook-signature";
+/// Names of the three headers: id, timestamp, signatures.
+type Names = [&'static str; 3];
 
-/// The row of the table.
-pub(super) const SCHEME: Scheme = Scheme {
+const STANDARD_NAMES: Names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+const SVIX_NAMES: Names = ["svix-id", "svix-timestamp", "svix-signature"];
+
+/// Standard Webhooks.
+pub(super) const STANDARD: Scheme = Scheme {
     name: "standard-webhooks",
-    headers: &[ID, TIMESTAMP, SIGNATURE],
+    headers: &STANDARD_NAMES,
     handshake: Handshake::None,
     redact: None,
-    verify,
-    sign,
+    verify: |evidence| verify(evidence, STANDARD_NAMES),
+    sign: |order| sign(order, STANDARD_NAMES),
 };
 
-fn verify(evidence: &Evidence<'_>) -> Result<Proof, Fault> {
+/// Svix, under its own header names. A white-labelled sender uses the standard ones.
+pub(super) const SVIX: Scheme = Scheme {
+    name: "svix",
+    headers: &SVIX_NAMES,
+    verify: |evidence| verify(evidence, SVIX_NAMES),
+    sign: |order| sign(order, SVIX_NAMES),
+    ..STANDARD
+};
+
+fn verify(evidence: &Evidence<'_>, [id, timestamp, signature]: Names) -> Result<Proof, Fault> {
     let candidates = evidence.candidates()?;
-    let id = evidence.required(ID)?;
-    let timestamp = evidence.required(TIMESTAMP)?;
-    let signatures = Signatures::parse(&evidence.required(SIGNATURE)?);
-    if id.contains('.') {
-        return Err((Reason::SigInvalid, "webhook-id holds a dot".to_owned()));
+    let told_id = evidence.required(id)?;
+    let told_time = evidence.required(timestamp)?;
+    let signatures = Signatures::parse(&evidence.required(signature)?);
+    // `id.timestamp.body` could otherwise be cut in two ways.
+    if told_id.contains('.') {
+        return Err(invalid(format!("{id} holds a dot")));
     }
-    let at = digits(&timestamp)
-        .ok_or_else(|| (Reason::SigInvalid, "webhook-timestamp is not plain digits".to_owned()))?;
+    let at = digits(&told_time).ok_or_else(|| invalid(format!("{timestamp} is not plain digits")))?;
     let body = &evidence.request.body;
-    let matched = prove(&candidates, |secret| signatures.prove(&Key::parse(secret)?, &id, &timestamp, body))?;
+    let matched =
+        prove(&candidates, |secret| signatures.prove(&Key::parse(secret)?, &told_id, &told_time, body))?;
     Ok(Proof::new(matched, evidence.stale(Timestamp::from_seconds(at))))
 }
 
-fn sign(order: &Order<'_>) -> Result<HttpRequest, SignError> {
-    let timestamp = order.at.seconds().to_string();
-    let signature = Key::parse(order.secret)
-        .map_err(|e| SignError::Key(e.0))?
-        .sign(order.id, &timestamp, &order.body)
+fn sign(order: &Order<'_>, [id, timestamp, signature]: Names) -> Result<HttpRequest, SignError> {
+    if order.id.is_empty() || order.id.contains('.') {
+        return Err(SignError::Message("the id must not be empty or hold a dot"));
+    }
+    let at = order.at.seconds().to_string();
+    let signed = Key::parse(order.secret)?
+        .sign(order.id, &at, &order.body)
         .ok_or(SignError::Key("a public key cannot sign"))?;
-    Ok(HttpRequest {
-        method: order.method.to_owned(),
-        url: order.url.to_owned(),
-        headers: [
-            ("content-type", "application/json".to_owned()),
-            (ID, order.id.to_owned()),
-            (TIMESTAMP, timestamp),
-            (SIGNATURE, signature),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .to_vec(),
-        body: order.body.clone(),
-    })
+    Ok(order.request([
+        ("content-type", "application/json".to_owned()),
+        (id, order.id.to_owned()),
+        (timestamp, at),
+        (signature, signed),
+    ]))
 }

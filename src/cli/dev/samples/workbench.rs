@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::dev::state_dir::StateDir,
+    config::SourceSettings,
     domain::{
         envelope::{HttpRequest, Peer},
         ids::{EventKey, SourceName},
@@ -71,6 +72,7 @@ impl<'a> Workbench<'a> {
         let vendor = sources::vendor(draft.vendor).context("no such vendor")?;
         let scheme = vendor.scheme.and_then(sources::scheme).context("no such scheme")?;
         let url = format!("https://hooks.example.com/{}", draft.source);
+        let settings = SourceSettings::of_vendor(draft.vendor)?;
         let order = Order {
             secret: self.state.key(key)?,
             key_id: None,
@@ -79,6 +81,7 @@ impl<'a> Workbench<'a> {
             body: draft.body.clone(),
             id: draft.id,
             at,
+            settings: &settings,
         };
         Ok(sign_request(scheme, &order)?)
     }
