@@ -32,8 +32,8 @@ pub const VENDORS: &[Vendor] = &[
     cloudevents::VENDOR,
     eventbridge::VENDOR,
     s3::VENDOR,
-    standard_webhooks::VENDOR,
-    jobs::VENDOR,
     salesforce::VENDOR,
     dynamics::VENDOR,
+    standard_webhooks::VENDOR,
+    jobs::VENDOR,
 ];

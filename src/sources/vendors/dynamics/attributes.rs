@@ -1,7 +1,5 @@
 //! Values of Dataverse as .NET writes them: GUIDs, dates, and lists of `{key, value}`.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -9,6 +7,7 @@ use crate::{
     domain::timestamp::Timestamp,
     sources::{
         exact_json::as_text,
+        records::Properties,
         rejection::{Fault, mismatch},
     },
 };
@@ -55,7 +54,7 @@ pub(super) fn input<'a>(context: &'a Value, key: &str) -> Option<&'a Value> {
 }
 
 /// The attributes of the record that was written. `None` where the body does not tell them.
-pub(super) fn properties(context: &Value) -> Result<Option<BTreeMap<String, Option<String>>>, Fault> {
+pub(super) fn properties(context: &Value) -> Result<Option<Properties>, Fault> {
     const PLACE: &str = "/InputParameters/Target/Attributes";
     match context.get("InputParameters") {
         None | Some(Value::Null | Value::Array(_)) => {}
@@ -66,11 +65,14 @@ pub(super) fn properties(context: &Value) -> Result<Option<BTreeMap<String, Opti
         Some(Value::Array(attributes)) if attributes.len() <= MOST_ATTRIBUTES => attributes,
         Some(_) => return Err(mismatch(PLACE, "a list of at most 5000 is expected")),
     };
-    let mut properties = BTreeMap::new();
+    let mut properties = Properties::new();
     for (index, attribute) in attributes.iter().enumerate() {
         let key = attribute.get("key").and_then(Value::as_str).filter(|key| !key.is_empty());
         let key = key.ok_or_else(|| mismatch(&format!("{PLACE}/{index}/key"), "text is required"))?;
-        properties.insert(key.to_owned(), attribute.get("value").and_then(plain_value));
+        // Names with a dollar sign are ours.
+        if !key.starts_with('$') {
+            properties.insert(key.to_owned(), attribute.get("value").and_then(plain_value));
+        }
     }
     Ok(Some(properties))
 }

@@ -13,6 +13,7 @@ use crate::{
     sources::{
         contract::{Draft, Item, Reading, Vendor},
         exact_json, fields,
+        records::{Properties, changed, created},
         rejection::{Fault, mismatch},
         vendors::dynamics::attributes::{date, guid, input, properties},
     },
@@ -112,14 +113,15 @@ fn happened(value: &Value) -> Result<Timestamp, Fault> {
 
 /// What was done to the record. A body that lost its parameters tells only that something was.
 fn change(context: &Value, message: &str, reading: &Reading<'_>) -> Result<CrmChangeKind, Fault> {
-    let told = || -> Result<Option<CrmChangeKind>, Fault> {
+    let told = || -> Result<Option<Properties>, Fault> {
         if reading.request.header(SIZE_EXCEEDED).is_some() {
             return Ok(None);
         }
-        Ok(properties(context)?.filter(|properties| !properties.is_empty()).map(CrmChangeKind::Changed))
+        Ok(properties(context)?.filter(|properties| !properties.is_empty()))
     };
     match message {
-        "Create" | "Update" | "Upsert" => Ok(told()?.unwrap_or(CrmChangeKind::Stale)),
+        "Create" => Ok(told()?.map_or(CrmChangeKind::Stale, |properties| created(Some(properties)))),
+        "Update" | "Upsert" => Ok(changed(told()?)),
         "Delete" => Ok(CrmChangeKind::Deleted),
         "Restore" => Ok(CrmChangeKind::Restored),
         _ => Ok(CrmChangeKind::Other(message.to_owned())),

@@ -1,6 +1,6 @@
 //! Change data capture: one event says what one transaction did to one or more records of an object.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
@@ -14,6 +14,7 @@ use crate::{
         contract::{Draft, Item, Reading},
         exact_json::as_text,
         fields,
+        records::{Properties, changed, created},
         rejection::{Fault, mismatch},
         vendors::salesforce::{
             event_bridge::Relayed,
@@ -28,8 +29,6 @@ const MOST_ITEMS: usize = 1_000;
 const MOST_BYTES: usize = 64 << 20;
 /// Compound fields: a name, an address, a location.
 const DEEPEST_FIELD: usize = 4;
-
-type Properties = BTreeMap<String, Option<String>>;
 
 /// What all records of one event share.
 struct Change<'a> {
@@ -100,12 +99,11 @@ fn change<'a>(relayed: &'a Relayed<'_>, header: &str, reading: &Reading<'_>) -> 
 
 fn kind(relayed: &Relayed<'_>, header: &str, change_type: &str) -> Result<CrmChangeKind, Fault> {
     match change_type {
-        // A creation tells its values; without any it is just that.
         "CREATE" => Ok(match values(relayed, header)? {
-            Some(properties) if properties.is_empty() => CrmChangeKind::Created,
-            properties => properties.map_or(CrmChangeKind::Stale, CrmChangeKind::Changed),
+            None => CrmChangeKind::Stale,
+            told => created(told.filter(|properties| !properties.is_empty())),
         }),
-        "UPDATE" => Ok(values(relayed, header)?.map_or(CrmChangeKind::Stale, CrmChangeKind::Changed)),
+        "UPDATE" => Ok(changed(values(relayed, header)?)),
         "DELETE" => Ok(CrmChangeKind::Deleted),
         "UNDELETE" => Ok(CrmChangeKind::Restored),
         _ => {
@@ -128,7 +126,7 @@ fn values(relayed: &Relayed<'_>, header: &str) -> Result<Option<Properties>, Fau
     if let Some(fields) = relayed.body.pointer(relayed.place).and_then(Value::as_object) {
         add_fields(fields, "", &cleared, &mut properties);
     }
-    for name in nulled {
+    for name in nulled.into_iter().filter(|name| !name.starts_with('$')) {
         properties.entry(name.to_owned()).or_insert(None);
     }
     Ok(Some(properties))
@@ -153,7 +151,9 @@ fn add_fields(
     properties: &mut Properties,
 ) {
     for (field, value) in fields {
-        if is_session(field) || (prefix.is_empty() && field == "ChangeEventHeader") {
+        // Names with a dollar sign are ours.
+        if field.starts_with('$') || is_session(field) || (prefix.is_empty() && field == "ChangeEventHeader")
+        {
             continue;
         }
         let name = format!("{prefix}{field}");

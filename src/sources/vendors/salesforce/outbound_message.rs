@@ -1,7 +1,5 @@
 //! Outbound messages: SOAP with 1 to 100 notifications, each with the latest data of one record.
 
-use std::collections::BTreeMap;
-
 use roxmltree::Node;
 use serde_json::{Value, json};
 
@@ -13,6 +11,7 @@ use crate::{
     },
     sources::{
         contract::{Draft, Item},
+        records::Properties,
         rejection::{Fault, mismatch},
         soap::{self, PLACE},
         vendors::salesforce::record::{SYSTEM, id, is_session, order_key, parse_time},
@@ -24,8 +23,6 @@ const MOST_ITEMS: usize = 100;
 /// Compound fields: an address, a location.
 const DEEPEST_FIELD: usize = 4;
 const SCHEMA_INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
-
-type Properties = BTreeMap<String, Option<String>>;
 
 /// One item for each notification. The envelope's `SessionId` is never looked at.
 pub(super) fn items(body: &[u8], received_at: Timestamp) -> Result<Vec<Item>, Fault> {
