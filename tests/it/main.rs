@@ -21,6 +21,7 @@ mod messages_page;
 mod messaging;
 mod queue;
 mod senders;
+mod sources_asymmetric;
 mod sources_decode;
 mod sources_known_answers;
 mod sources_properties;
