@@ -25,6 +25,7 @@ mod queue;
 mod schemes_roundtrip;
 mod schemes_vectors;
 mod senders;
+mod sources_asymmetric;
 mod sources_configured;
 mod sources_crms;
 mod sources_decode;
