@@ -1,5 +1,7 @@
 //! The composition root: the only place that names concrete parts.
 
+pub mod intake;
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
@@ -9,14 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{Clock, SystemClock},
-    config::{KeySettings, Settings},
+    config::{KeySettings, ObjectSettings, Settings},
     handlers::tools::Tools,
     http::Http,
     lifecycle::{ExitCode, Stop, Vitals},
     llm::gateway::Gateway,
     messaging,
-    queue::sqs::SqsQueue,
-    sources,
+    queue::{s3::S3Objects, sqs::SqsQueue},
+    sources::{self, objects::Objects},
     store::{
         contract::{SchemaState, Store},
         group::GroupCommit,
@@ -78,6 +80,16 @@ pub async fn open_current_store(settings: &Settings) -> anyhow::Result<Arc<dyn S
     }
 }
 
+/// The store of large bodies, where buckets are configured; nothing is sent yet.
+pub async fn open_objects(settings: &Settings) -> Objects {
+    let ObjectSettings { buckets, bucket, max_bytes, .. } = &settings.objects;
+    if buckets.is_empty() && bucket.is_none() {
+        return Objects::none();
+    }
+    let store = S3Objects::connect(&settings.objects, &settings.queue).await;
+    Objects::new(Arc::new(store), buckets.clone(), bucket.clone(), *max_bytes)
+}
+
 /// A worker with everything it needs, started.
 pub struct App {
     /// The store.
@@ -119,6 +131,7 @@ impl App {
             store: Arc::clone(&store),
             writer,
             senders: Arc::new(sources::senders(&settings)?),
+            objects: open_objects(&settings).await,
             wake_key: wake_key(&settings)?,
             tools: Arc::new(tools),
             channels: messaging::channels(&settings, &http).map_err(anyhow::Error::msg)?,

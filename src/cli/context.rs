@@ -39,7 +39,7 @@ impl Context {
         loaded.check_rules(&Known {
             vendors: VENDORS.iter().map(|row| row.name.to_owned()).collect(),
             schemes: SCHEMES.iter().map(|row| row.name.to_owned()).collect(),
-            forms: [decode::ENVELOPE_V1, decode::JOB_V1, decode::WAKE_V1].map(str::to_owned).to_vec(),
+            forms: decode::FORMS.map(str::to_owned).to_vec(),
         });
         Ok(loaded)
     }

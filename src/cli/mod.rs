@@ -8,6 +8,7 @@ mod dlq;
 mod enqueue;
 mod event;
 mod health;
+mod intake;
 mod migrate;
 mod outbox;
 mod output;
@@ -53,6 +54,7 @@ struct Cli {
 enum Command {
     Dev(dev::DevCommand),
     Worker(worker::WorkerCommand),
+    Intake(intake::IntakeCommand),
     Migrate(migrate::MigrateCommand),
     Queue(queue::QueueCommand),
     Enqueue(enqueue::EnqueueCommand),
@@ -89,12 +91,13 @@ pub async fn run() -> ExitCode {
 impl Cli {
     async fn run(self) -> anyhow::Result<ExitCode> {
         let context = Context::new(self.config);
-        if !matches!(self.command, Command::Worker(_) | Command::Dev(_)) {
+        if !matches!(self.command, Command::Worker(_) | Command::Intake(_) | Command::Dev(_)) {
             start_logs("warn", "text", Output::Stderr)?;
         }
         match self.command {
             Command::Dev(command) => Box::pin(command.run()).await,
             Command::Worker(command) => Box::pin(command.run(&context)).await,
+            Command::Intake(command) => Box::pin(command.run(&context)).await,
             Command::Migrate(command) => command.run(&context).await,
             Command::Queue(command) => command.run().await.map(|()| ExitCode::Ok),
             Command::Enqueue(command) => command.run(&context).await,

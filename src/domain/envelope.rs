@@ -46,6 +46,21 @@ pub struct Peer {
     pub ip: Option<String>,
 }
 
+/// Where a body lies that is too large for a message. Counts only inside a sealed envelope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BodyRef {
+    /// The bucket; the configured one of the edges when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
+    /// The object's key.
+    pub key: String,
+    /// Its bytes.
+    pub length: u64,
+    /// Their SHA-256, hex.
+    pub sha256: String,
+}
+
 /// The four values of the internal scheme, as they travelled in the message attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seal {
@@ -85,8 +100,10 @@ pub enum Form {
         source: SourceName,
         /// The edge's clock when the request arrived: the "now" of every vendor tolerance.
         received_at: Timestamp,
-        /// The request.
+        /// The request; without its body where that lies elsewhere.
         request: HttpRequest,
+        /// Where the body lies, if not here.
+        body_ref: Option<BodyRef>,
         /// Who called the edge.
         peer: Peer,
     },
@@ -94,7 +111,18 @@ pub enum Form {
     Job {
         /// The configured sender.
         source: SourceName,
+        /// Is the signed body compressed?
+        packed: bool,
     },
+    /// `webhook.v1`: a vendor's request as a gateway puts it on the queue, without an edge's seal.
+    Webhook {
+        /// The configured sender.
+        source: SourceName,
+        /// The request, as far as it came through.
+        request: HttpRequest,
+    },
+    /// `aws.v1`: what an AWS service put on a queue whose policy vouches for its senders.
+    Aws(AwsMessage),
     /// `wake.v1`: our own scheduler says that a parked event is due.
     Wake {
         /// Which event.
@@ -102,4 +130,28 @@ pub enum Form {
         /// Of which fresh start.
         revision: Revision,
     },
+    /// Holds nothing for anybody: a service tried whether it can write to the queue.
+    Test,
+}
+
+/// What an AWS service sent, taken out of its envelopes.
+#[derive(Clone, Debug)]
+pub struct AwsMessage {
+    /// The sender that the message names.
+    pub source: Option<SourceName>,
+    /// Where it came from, in the words of each envelope, innermost first: what senders claim by `origins`.
+    pub origins: Vec<String>,
+    /// The Amazon SNS notifications that it came in, outermost first.
+    pub notifications: Vec<Notification>,
+    /// The innermost body, and what is known of its headers.
+    pub request: HttpRequest,
+}
+
+/// An Amazon SNS notification.
+#[derive(Clone, Debug)]
+pub struct Notification {
+    /// The topic's ARN.
+    pub topic: String,
+    /// The notification's JSON as received, which its signature is about.
+    pub json: String,
 }

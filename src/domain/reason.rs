@@ -55,6 +55,8 @@ macro_rules! reasons {
 reasons! {
     EnvelopeMalformed = "envelope_malformed", Fatal, "The message body is not what its form promises.", "The message could not be read.";
     Oversize = "oversize", Fatal, "The request body is larger than the source allows.", "The message is too large.";
+    ObjectMissing = "object_missing", Fatal, "The object that holds the body does not exist.", "The message could not be read.";
+    ObjectRefused = "object_refused", Fatal, "The message points to a bucket that is not listed in `objects.buckets`.", "The message could not be read.";
     UnknownForm = "unknown_form", Fatal, "No `longshore-form` attribute, no default form for the queue, or a form that this version does not know.", "The message could not be read.";
     UnknownVersion = "unknown_version", Fatal, "The envelope, job or message type has a version that this release does not know.", "The message could not be read.";
     SigMissing = "sig_missing", Fatal, "A header that the scheme requires is absent or empty.", "The sender could not be verified.";
@@ -79,6 +81,7 @@ reasons! {
     HandlerFailed = "handler_failed", Retry, "The handler failed in a way that may pass.", "An answer is delayed.";
     StoreUnavailable = "store_unavailable", Defer, "The database did not answer.", "An answer is delayed.";
     SecretUnavailable = "secret_unavailable", Defer, "A configured secret cannot be read.", "An answer is delayed.";
+    ObjectUnavailable = "object_unavailable", Defer, "The store of large bodies does not answer, or does not let us read.", "An answer is delayed.";
     NotDue = "not_due", Defer, "The event asks to be worked later.", "Scheduled for later.";
     Busy = "busy", Defer, "Another delivery of the same event is being worked.", "Already being worked.";
     RateLimited = "rate_limited", Defer, "The provider asks to wait.", "An answer is delayed.";

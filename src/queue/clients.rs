@@ -43,7 +43,8 @@ pub struct SqsClients {
 impl SqsClients {
     /// Reads the surroundings (credentials, region) once; nothing is sent yet.
     pub async fn connect(settings: &QueueSettings) -> Self {
-        let shared = surroundings(settings).await;
+        let endpoint = settings.endpoint.as_deref();
+        let shared = surroundings(endpoint, region(settings)).await;
         let polling = Builder::from(&shared)
             .retry_config(RetryConfig::disabled())
             .retry_partition(RetryPartition::new("longshore-polling"))
@@ -63,11 +64,16 @@ impl SqsClients {
     }
 }
 
-async fn surroundings(settings: &QueueSettings) -> SdkConfig {
+/// The queue's region, as far as its settings tell it.
+pub(super) fn region(settings: &QueueSettings) -> Option<&str> {
+    let by_url = || region_of(&settings.url).or_else(|| settings.endpoint.as_deref().and_then(region_of));
+    settings.region.as_deref().or_else(by_url)
+}
+
+/// Credentials and region as the AWS SDK finds them.
+pub(super) async fn surroundings(endpoint: Option<&str>, region: Option<&str>) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
-    let endpoint = settings.endpoint.as_deref();
-    let region = settings.region.as_deref().or_else(|| region_of(&settings.url));
-    let region = region.or_else(|| endpoint.and_then(region_of)).map(|name| Region::new(name.to_owned()));
+    let region = region.map(|name| Region::new(name.to_owned()));
     if let Some(endpoint) = endpoint {
         loader = loader.endpoint_url(endpoint);
     }

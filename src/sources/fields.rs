@@ -49,14 +49,6 @@ pub(super) fn id(value: &Value, pointer: &str) -> Result<String, Fault> {
     id_or_none(value, pointer)?.ok_or_else(|| mismatch(pointer, "an id is required"))
 }
 
-/// RFC 3339 time that may be absent.
-pub(super) fn rfc3339_or_none(value: &Value, pointer: &str) -> Result<Option<Timestamp>, Fault> {
-    let read = |text: String| {
-        Timestamp::parse_rfc3339(&text).ok_or_else(|| mismatch(pointer, "not an RFC 3339 time"))
-    };
-    text_or_none(value, pointer)?.map(read).transpose()
-}
-
 /// Tells bodies apart that carry no id of their own. The order of members and white space do not count.
 pub(super) fn digest(body: &Value) -> String {
     sha256_hex(&[body.to_string().as_bytes()])[..32].to_owned()
@@ -77,6 +69,23 @@ pub(super) fn whole_number(value: &Value, pointer: &str) -> Result<String, Fault
         Some(Value::Number(n)) if n.is_u64() || n.is_i64() => Ok(n.to_string()),
         _ => Err(mismatch(pointer, "a whole number of at most 64 bits is required")),
     }
+}
+
+/// A time in RFC 3339, if one is given.
+pub(super) fn optional_rfc3339(value: &Value, pointer: &str) -> Result<Option<Timestamp>, Fault> {
+    match value.pointer(pointer) {
+        None | Some(Value::Null) => Ok(None),
+        Some(found) => found
+            .as_str()
+            .and_then(Timestamp::parse_rfc3339)
+            .map(Some)
+            .ok_or_else(|| mismatch(pointer, "an RFC 3339 time is expected")),
+    }
+}
+
+/// A time in RFC 3339.
+pub(super) fn rfc3339(value: &Value, pointer: &str) -> Result<Timestamp, Fault> {
+    optional_rfc3339(value, pointer)?.ok_or_else(|| mismatch(pointer, "an RFC 3339 time is required"))
 }
 
 /// Unix seconds, as text or as a number.

@@ -1,15 +1,21 @@
 //! Who sends us what, and how that is proved: `Delivery` -> `Envelope` -> `Verified` -> events.
 //!
-//! The types make another order of the steps fail to compile: only [`decode`](decode::decode) makes an envelope,
-//! only [`verify`](verified::verify) a `Verified`, and only [`read`](read::read) makes events from one.
+//! The types make another order of the steps fail to compile ([`prove`](prove::prove) is the column of the first ones):
+//! only [`decode`](decode::decode) makes an envelope, only [`verify`](verified::verify) a `Verified`, and only
+//! [`read`](read::read) makes events from one.
 
 pub mod contract;
 pub mod decode;
 mod exact_json;
 mod fields;
 mod freshness;
+mod gzip;
 pub mod inspect;
 mod keys;
+pub mod objects;
+pub mod opened;
+pub mod prove;
+mod public_key;
 pub mod read;
 mod records;
 pub mod rejection;
@@ -18,11 +24,13 @@ pub mod senders;
 pub mod sign;
 mod signature;
 mod soap;
+mod unique_json;
 pub mod vendors;
 pub mod verified;
+mod xml;
 
 use crate::{
-    config::Settings,
+    config::{Settings, Trust},
     sources::{
         contract::{Scheme, Vendor},
         decode::Defaults,
@@ -38,7 +46,8 @@ use crate::{
 /// When a source names a vendor or a scheme that is not in the tables.
 pub fn senders(settings: &Settings) -> Result<Senders, UnknownSender> {
     let (form, source) = (settings.queue.default_form.clone(), settings.queue.default_source.clone());
-    let how = (settings.worker.drills, Defaults { form, source });
+    let trusted = settings.queue.trust == Some(Trust::Queue);
+    let how = (settings.worker.drills, Defaults { form, source, trusted });
     Senders::new(&settings.seal, &settings.sources, how)
 }
 

@@ -1,6 +1,6 @@
 //! `Verified` -> events: one result for each item, with keys, tenants and times that can be trusted.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use crate::{
     config::SourceSettings,
@@ -13,6 +13,8 @@ use crate::{
     },
     sources::{
         contract::{Draft, Item, Reading, Vendor},
+        decode::CONTENT_ENCODING,
+        gzip::unpack,
         rejection::{Fault, ItemRejection, shorten},
         verified::Message,
     },
@@ -40,7 +42,20 @@ pub(super) fn items(
     request: &HttpRequest,
     (received_at, drills): (Timestamp, bool),
 ) -> Vec<Item> {
-    (vendor.read)(&Reading { request, body: &request.body, received_at, settings, drills })
+    match unpacked(request, settings.max_body) {
+        Ok(body) => (vendor.read)(&Reading { request, body: &body, received_at, settings, drills }),
+        Err(fault) => Item::unreadable(fault),
+    }
+}
+
+/// The body as its sender meant it: a compressed one is signed as it travelled.
+fn unpacked(request: &HttpRequest, largest: usize) -> Result<Cow<'_, [u8]>, Fault> {
+    let encoding = request.header(CONTENT_ENCODING).unwrap_or_default().to_ascii_lowercase();
+    match encoding.as_str() {
+        "" | "identity" => Ok(Cow::Borrowed(&request.body)),
+        "gzip" | "x-gzip" => unpack(&request.body, largest, Reason::PayloadMalformed).map(Cow::Owned),
+        _ => Err((Reason::PayloadMalformed, "a content-encoding other than gzip".to_owned())),
+    }
 }
 
 fn finish(message: &Message, item: Item) -> Result<Event, ItemRejection> {
@@ -81,18 +96,20 @@ fn to_event(message: &Message, draft: Draft) -> Result<Event, Fault> {
     })
 }
 
-/// By the account, by a part of it (`waba/phone`: the phone before the business), then by the source.
 fn tenant(message: &Message, account: &str) -> Result<TenantId, Fault> {
-    let settings = &message.sender.settings;
+    tenant_of(message.sender.vendor, &message.sender.settings, account)
+        .map(|tenant| TenantId(tenant.to_owned()))
+        .ok_or_else(|| (Reason::TenantUnknown, "neither the account nor the source has a tenant".to_owned()))
+}
+
+/// By the account, by a part of it (`waba/phone`: the phone before the business), then by the source.
+pub(super) fn tenant_of<'a>(vendor: &Vendor, settings: &'a SourceSettings, account: &str) -> Option<&'a str> {
     let by_account = || {
         let parts = std::iter::once(account).chain(account.rsplit('/'));
         parts.filter_map(|part| settings.accounts.get(part)).next()
     };
-    let by_account = if message.sender.vendor.tenant_by_account { by_account() } else { None };
-    by_account
-        .or(settings.tenant.as_ref())
-        .map(|tenant| TenantId(tenant.clone()))
-        .ok_or_else(|| (Reason::TenantUnknown, "neither the account nor the source has a tenant".to_owned()))
+    let by_account = if vendor.tenant_by_account { by_account() } else { None };
+    by_account.or(settings.tenant.as_ref()).map(String::as_str)
 }
 
 /// Times that decide what is newer.

@@ -40,6 +40,11 @@ impl Rejection {
     }
 }
 
+/// `envelope_malformed`, and why.
+pub(super) fn malformed(detail: impl Into<String>) -> Rejection {
+    Rejection::new(Reason::EnvelopeMalformed, detail)
+}
+
 /// Why one item of a verified body is not worked; its neighbours are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ItemRejection {

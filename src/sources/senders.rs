@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     config::{SealKeySettings, SealSettings, SourceSettings},
-    domain::{ids::SourceName, reason::Reason},
+    domain::{envelope::AwsMessage, ids::SourceName, reason::Reason},
     sources::{
         contract::{Scheme, Vendor},
         decode::Defaults,
@@ -80,9 +80,35 @@ impl Senders {
         self.sources.get(source)
     }
 
+    /// Whose message of an AWS service it is: the named sender's, else the one's that claims where it came from, the
+    /// innermost envelope first and the longest pattern first, else the queue's default.
+    pub(super) fn source_of(&self, sent: &AwsMessage) -> Result<SourceName, Fault> {
+        let claimed = || sent.origins.iter().find_map(|origin| self.claiming(origin));
+        let default = || self.defaults.source.clone().map(SourceName);
+        let unknown =
+            || (Reason::UnknownSource, "no source claims where it came from by `origins`".to_owned());
+        sent.source.clone().or_else(claimed).or_else(default).ok_or_else(unknown)
+    }
+
+    fn claiming(&self, origin: &str) -> Option<SourceName> {
+        let claims = self.sources.iter().flat_map(|(name, sender)| {
+            let matching = sender.settings.origins.iter().filter(|pattern| is_origin(pattern, origin));
+            matching.map(move |pattern| (pattern.len(), name))
+        });
+        claims.max_by_key(|(length, _)| *length).map(|(_, name)| SourceName(name.clone()))
+    }
+
     pub(super) fn find(&self, source: &SourceName) -> Result<&Arc<Sender>, Fault> {
         let unknown = || (Reason::UnknownSource, "no source of this name is configured".to_owned());
         self.get(source.as_str()).ok_or_else(unknown)
+    }
+}
+
+/// A `*` at the end of a pattern stands for any rest.
+fn is_origin(pattern: &str, origin: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => origin.starts_with(start),
+        None => pattern == origin,
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     domain::{
-        envelope::{HttpRequest, Peer},
+        envelope::{BodyRef, HttpRequest, Peer},
         ids::{EventKey, Revision, SourceName, sha256_hex},
         timestamp::Timestamp,
     },
@@ -17,6 +17,10 @@ use crate::{
         signature::{Key, is_id},
     },
 };
+
+/// Largest request body that fits into an envelope beside its headers, in bytes; a larger one belongs into an object
+/// store. In base64 it takes a third more, and Amazon SQS takes 1 MiB in all.
+pub const LARGEST_INLINE_BODY: usize = 700 * 1024;
 
 /// A message for the queue: body and text attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,19 +82,42 @@ pub fn seal_envelope(
     received_at: Timestamp,
     at: Timestamp,
 ) -> Result<SignedMessage, SignError> {
-    let body = json!({
+    let body = ("body_base64", json!(STANDARD.encode(&request.body)));
+    envelope(source, key, id, (request, peer, body), received_at, at)
+}
+
+/// The same for a body that lies in an object store, where `Objects::put` has put it: `request.body` does not travel.
+///
+/// # Errors
+/// As [`seal_envelope`].
+pub fn seal_referring_envelope(
+    source: &SourceName,
+    key: SealKey<'_>,
+    id: &str,
+    (request, peer, body): (&HttpRequest, &Peer, &BodyRef),
+    received_at: Timestamp,
+    at: Timestamp,
+) -> Result<SignedMessage, SignError> {
+    envelope(source, key, id, (request, peer, ("body_ref", json!(body))), received_at, at)
+}
+
+fn envelope(
+    source: &SourceName,
+    key: SealKey<'_>,
+    id: &str,
+    (request, peer, (place, content)): (&HttpRequest, &Peer, (&str, Value)),
+    received_at: Timestamp,
+    at: Timestamp,
+) -> Result<SignedMessage, SignError> {
+    let mut body = json!({
         "v": 1,
         "id": id,
         "source": source,
         "received_at_ms": received_at.millis(),
-        "request": {
-            "method": request.method,
-            "url": request.url,
-            "headers": request.headers,
-            "body_base64": STANDARD.encode(&request.body),
-        },
+        "request": { "method": request.method, "url": request.url, "headers": request.headers },
         "peer": peer,
     });
+    body["request"][place] = content;
     let mut message = seal(key, id, at, body.to_string(), ENVELOPE_V1)?;
     message.attributes.insert(SOURCE.to_owned(), source.to_string());
     Ok(message)

@@ -1,25 +1,29 @@
-//! `Envelope` -> `Verified`: the seal first, then the vendor's signature. Only this file makes a [`Verified`].
+//! `Complete` -> `Verified`: the sender's own signature. Only this file makes a [`Verified`].
 
 use std::sync::Arc;
 
 use crate::{
     config::SourceSettings,
     domain::{
-        envelope::{Envelope, Form, HttpRequest, Peer, Seal},
+        envelope::{AwsMessage, Envelope, Form, HttpRequest, Notification, Peer, Seal},
         ids::{EventKey, Revision, SourceName},
         reason::Reason,
         timestamp::Timestamp,
     },
     sources::{
         contract::Evidence,
+        gzip::unpack_text,
+        opened::{Complete, WAKE},
         rejection::{Fault, Rejection},
-        schemes::longshore::{Signed, check, seal_hash},
+        schemes::{SCHEMES, longshore::seal_hash},
         senders::{Sender, Senders},
     },
 };
 
-/// What an edge key must list to seal wakes. `*` does not include it: an edge has no business waking events.
-const WAKE: &str = "wake";
+/// The scheme of senders that the queue's policy vouches for.
+const BY_POLICY: &str = "queue";
+/// The scheme of Amazon SNS.
+const SNS: &str = "sns";
 
 /// What was proved.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub enum Verified {
     Message(Message),
     /// Our own scheduler's word that an event is due.
     Wake(Wake),
+    /// Nothing to work.
+    Nothing,
 }
 
 /// A body whose sender was proved.
@@ -136,42 +142,68 @@ impl Doubtful {
 /// # Errors
 /// `sig_missing`, `sig_invalid`, `sig_expired`, `sig_no_key`, `unknown_source`, `oversize`; or `secret_unavailable`,
 /// a deferral, when a key could not be read.
-pub fn verify(envelope: Envelope, senders: &Senders) -> Result<Checked, Rejection> {
+pub fn verify(complete: Complete, senders: &Senders) -> Result<Checked, Rejection> {
+    let Complete { envelope, doubt: edge } = complete;
     let Envelope { seal, sealed, sent_at, content_hash, form } = envelope;
     match form {
-        Form::Request { id, source, received_at, request, peer } => {
-            let sealing = (&seal, sealed.as_str(), sent_at);
-            let edge = open_seal(senders, sealing, source.as_str()).map_err(|f| reject(f, &source))?;
+        Form::Request { id, source, received_at, request, peer, .. } => {
             let hash = seal_hash(source.as_str(), seal.id.as_deref().unwrap_or_default(), sealed.as_bytes());
-            let sender = senders.find(&source).map_err(|f| reject(f, &source))?;
-            known_client(&sender.settings, &peer).map_err(|f| reject(f, &source))?;
-            let vendor = judge(sender, &request, received_at).map_err(|f| reject(f, &source))?;
+            let proof = senders.find(&source).and_then(|sender| {
+                known_client(&sender.settings, &peer)?;
+                Ok((sender, judge(senders, sender, &request, received_at)?))
+            });
+            let (sender, vendor) = proof.map_err(|f| reject(f, &source))?;
             let doubt = edge.or(vendor).map(|fault| reject(fault, &source));
             let message = message(sender, source, request, received_at, hash.clone());
             let verified = Verified::Message(Message { correlation: Some(id), ..message });
             Ok(checked(verified, doubt, hash, content_hash))
         }
-        Form::Job { source } => {
-            let sender = senders.find(&source).map_err(|f| reject(f, &source))?;
-            if !sender.vendor.jobs {
-                let why = "this source sends through an edge, not job.v1 messages".to_owned();
-                return Err(reject((Reason::UnknownSource, why), &source));
-            }
+        Form::Job { source, packed } => {
             let hash = seal_hash(source.as_str(), seal.id.as_deref().unwrap_or_default(), sealed.as_bytes());
-            let request = as_request(seal, sealed);
-            let doubt = judge(sender, &request, sent_at).map_err(|f| reject(f, &source))?;
+            let job = senders
+                .find(&source)
+                .and_then(|sender| job(senders, sender, (seal, sealed, packed), sent_at));
+            let (sender, request, doubt) = job.map_err(|f| reject(f, &source))?;
             let doubt = doubt.map(|fault| reject(fault, &source));
             let message = message(sender, source, request, sent_at, hash.clone());
             Ok(checked(Verified::Message(message), doubt, hash, content_hash))
         }
         Form::Wake { key, revision } => {
-            let doubt = open_seal(senders, (&seal, &sealed, sent_at), WAKE)
-                .map_err(|(reason, detail)| Rejection::new(reason, detail))?;
-            let doubt = doubt.map(|(reason, detail)| Rejection::new(reason, detail));
+            let doubt = edge.map(|(reason, detail)| Rejection::new(reason, detail));
             let hash = seal_hash(WAKE, seal.id.as_deref().unwrap_or_default(), sealed.as_bytes());
             Ok(checked(Verified::Wake(Wake { key, revision }), doubt, hash, content_hash))
         }
+        Form::Webhook { source, request } => {
+            let proof = senders
+                .find(&source)
+                .and_then(|sender| Ok((sender, judge(senders, sender, &request, sent_at)?)));
+            unsealed(source, request, proof, sent_at, content_hash)
+        }
+        Form::Aws(sent) => {
+            let source =
+                senders.source_of(&sent).map_err(|(reason, detail)| Rejection::new(reason, detail))?;
+            let proof = senders
+                .find(&source)
+                .and_then(|sender| Ok((sender, judge_aws(senders, sender, &sent, sent_at)?)));
+            unsealed(source, sent.request, proof, sent_at, content_hash)
+        }
+        Form::Test => Ok(Checked::Trusted(Verified::Nothing)),
     }
+}
+
+/// A message without a seal: a redriven copy is recognised by everything that the message is.
+fn unsealed(
+    source: SourceName,
+    request: HttpRequest,
+    proof: Result<(&Arc<Sender>, Option<Fault>), Fault>,
+    sent_at: Timestamp,
+    content_hash: String,
+) -> Result<Checked, Rejection> {
+    let (sender, doubt) = proof.map_err(|fault| reject(fault, &source))?;
+    let doubt = doubt.map(|fault| reject(fault, &source));
+    let hash = seal_hash(source.as_str(), "", content_hash.as_bytes());
+    let message = message(sender, source, request, sent_at, hash.clone());
+    Ok(checked(Verified::Message(message), doubt, hash, content_hash))
 }
 
 fn reject((reason, detail): Fault, source: &SourceName) -> Rejection {
@@ -195,36 +227,6 @@ fn message(
     Message { sender: Arc::clone(sender), source, request, received_at, correlation: None, seal }
 }
 
-/// How far the clock of an edge may be off against the queue's.
-const SEAL_TOLERANCE: std::time::Duration = std::time::Duration::from_secs(300);
-
-/// Checks the seal, judged by the time of the queue, and that its key may speak for `speaks_for`. Answers with
-/// the doubt, if there is one.
-fn open_seal(
-    senders: &Senders,
-    (seal, sealed, sent_at): (&Seal, &str, Timestamp),
-    speaks_for: &str,
-) -> Result<Option<Fault>, Fault> {
-    let signed = Signed {
-        id: seal.id.as_deref(),
-        timestamp: seal.timestamp.as_deref(),
-        signature: seal.signature.as_deref(),
-        key_id: seal.key_id.as_deref(),
-        body: sealed.as_bytes(),
-    };
-    let keys = senders.seal_keys.iter().map(|edge| &edge.key);
-    let proof = check(&signed, keys, sent_at, SEAL_TOLERANCE)
-        .map_err(|(reason, detail)| (reason, format!("seal: {detail}")))?;
-    let listed = senders.seal_keys.get(proof.key).is_some_and(|edge| {
-        edge.sources.iter().any(|name| name == speaks_for || (name == "*" && speaks_for != WAKE))
-    });
-    if listed {
-        Ok(proof.doubt.map(|(reason, detail)| (reason, format!("seal: {detail}"))))
-    } else {
-        Err((Reason::UnknownSource, "the sealing key may not speak for this source".to_owned()))
-    }
-}
-
 /// Where the source lists client certificates, the edge must have seen one of them.
 fn known_client(settings: &SourceSettings, peer: &Peer) -> Result<(), Fault> {
     let listed = &settings.client_certificates;
@@ -236,15 +238,82 @@ fn known_client(settings: &SourceSettings, peer: &Peer) -> Result<(), Fault> {
     }
 }
 
-/// The sender's own signature, judged by the time it was received.
-fn judge(sender: &Sender, request: &HttpRequest, now: Timestamp) -> Result<Option<Fault>, Fault> {
+/// The sender's own signature, judged by the time it was received; or the policy of the queue, where the sender has
+/// nothing else and the queue is trusted.
+fn judge(
+    senders: &Senders,
+    sender: &Sender,
+    request: &HttpRequest,
+    now: Timestamp,
+) -> Result<Option<Fault>, Fault> {
     let settings = &sender.settings;
     if request.body.len() > settings.max_body {
         let why = format!("{} bytes, {} are allowed", request.body.len(), settings.max_body);
         return Err((Reason::Oversize, why));
     }
+    if sender.scheme.name == BY_POLICY && senders.defaults().trusted {
+        return Ok(None);
+    }
     let evidence = Evidence { request, settings, now };
     (sender.scheme.verify)(&evidence).map(|proof| proof.doubt)
+}
+
+/// A message of an AWS service. What came through Amazon SNS must come from a listed topic; its signature is checked
+/// where the source has keys.
+fn judge_aws(
+    senders: &Senders,
+    sender: &Sender,
+    sent: &AwsMessage,
+    now: Timestamp,
+) -> Result<Option<Fault>, Fault> {
+    let settings = &sender.settings;
+    if !sent.notifications.iter().all(|notification| settings.topic_arns.contains(&notification.topic)) {
+        return Err((Reason::UnknownSource, "the topic is not in the source's topic_arns".to_owned()));
+    }
+    let of_sns = sender.scheme.name == SNS && !sent.notifications.is_empty();
+    let by_policy = sender.scheme.name == BY_POLICY && !settings.keys.is_empty();
+    let mut doubt = if of_sns { None } else { judge(senders, sender, &sent.request, now)? };
+    for notification in sent.notifications.iter().filter(|_| of_sns || by_policy) {
+        doubt = doubt.or(judge_notification(settings, notification, now)?);
+    }
+    Ok(doubt)
+}
+
+/// The signature that Amazon SNS puts on a notification.
+fn judge_notification(
+    settings: &SourceSettings,
+    notification: &Notification,
+    now: Timestamp,
+) -> Result<Option<Fault>, Fault> {
+    let scheme = SCHEMES.iter().find(|scheme| scheme.name == SNS);
+    let scheme = scheme.ok_or_else(|| (Reason::SigNoKey, "no scheme `sns` in this release".to_owned()))?;
+    let request = HttpRequest {
+        method: "POST".to_owned(),
+        url: String::new(),
+        headers: Vec::new(),
+        body: notification.json.clone().into_bytes(),
+    };
+    (scheme.verify)(&Evidence { request: &request, settings, now }).map(|proof| proof.doubt)
+}
+
+/// A job is signed as it was sent, and unpacked only then.
+fn job<'a>(
+    senders: &Senders,
+    sender: &'a Arc<Sender>,
+    (seal, sealed, packed): (Seal, String, bool),
+    now: Timestamp,
+) -> Result<(&'a Arc<Sender>, HttpRequest, Option<Fault>), Fault> {
+    if !sender.vendor.jobs {
+        let why = "this source sends through an edge, not job.v1 messages".to_owned();
+        return Err((Reason::UnknownSource, why));
+    }
+    let mut request = as_request(seal, sealed);
+    let doubt = judge(senders, sender, &request, now)?;
+    if packed {
+        let text = String::from_utf8_lossy(&request.body);
+        request.body = unpack_text(&text, sender.settings.max_body)?.into_bytes();
+    }
+    Ok((sender, request, doubt))
 }
 
 /// A job's four attributes stand for the headers that it would have had over HTTP.

@@ -20,7 +20,7 @@ use crate::{
     lifecycle::Vitals,
     messaging::contract::ChannelSender,
     queue::contract::Queue,
-    sources::senders::Senders,
+    sources::{objects::Objects, senders::Senders},
     store::{
         contract::{Result, Store},
         group::GroupCommit,
@@ -47,6 +47,8 @@ pub struct Parts {
     pub writer: Arc<GroupCommit>,
     /// Who may send what.
     pub senders: Arc<Senders>,
+    /// Where bodies lie that are too large for the queue.
+    pub objects: Objects,
     /// Seals wakes.
     pub wake_key: KeySettings,
     /// What handlers may use.

@@ -11,7 +11,6 @@ use crate::{
     domain::{
         dead_letter::{DeadDelivery, attributes_to_json},
         delivery::Delivery,
-        envelope::Envelope,
         event::Event,
         ids::{EventKey, Revision},
         outcome::Settlement,
@@ -19,9 +18,9 @@ use crate::{
     },
     sources::{
         self,
-        decode::decode,
+        prove::prove,
         rejection::{ItemRejection, Rejection},
-        verified::{Checked, Message, Verified, verify},
+        verified::{Checked, Message, Verified},
     },
     store::contract::{Claim, ClaimRequest, Replayed, StoreError, Wake, WakeClaim},
     worker::{
@@ -47,17 +46,14 @@ pub(super) async fn process(
     if let Some(id) = delivery.text(DEAD_ATTRIBUTE) {
         return reopen(context, delivery, id).await;
     }
-    let envelope = match decode(delivery, context.parts.senders.defaults()) {
-        Ok(envelope) => envelope,
-        Err(rejection) => return bury(context, delivery, rejection).await,
-    };
-    let verified = match prove(context, envelope).await {
+    let verified = match verified(context, delivery).await {
         Ok(verified) => verified,
         Err(Unproved::Rejected(rejection)) => return bury(context, delivery, rejection).await,
         Err(Unproved::OurFault(reason, detail)) => return not_now(context, reason, detail),
     };
     crash_point::reach("verified");
     let claimed = match verified {
+        Verified::Nothing => Ok(Vec::new()),
         Verified::Wake(wake) => claim_wake(context, &wake).await,
         Verified::Message(message) => match read(context, delivery, &message).await {
             Ok(events) => claim(context, events, in_hand, message.seal_hash()).await,
@@ -84,8 +80,8 @@ enum Unproved {
 }
 
 /// The sender, proved. What is authentic but too old counts only when the store knows it from before.
-async fn prove(context: &Context, envelope: Envelope) -> Result<Verified, Unproved> {
-    let doubtful = match verify(envelope, &context.parts.senders) {
+async fn verified(context: &Context, delivery: &Delivery) -> Result<Verified, Unproved> {
+    let doubtful = match prove(delivery, &context.parts.senders, &context.parts.objects).await {
         Ok(Checked::Trusted(verified)) => return Ok(verified),
         Ok(Checked::IfKnown(doubtful)) => doubtful,
         Err(rejection) if rejection.reason.class() == Class::Fatal => {

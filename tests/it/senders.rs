@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use futures_util::FutureExt as _;
 use longshore::{
     config::{KeySettings, KeyState, SealKeySettings, SealSettings, SourceSettings, secret::SecretRef},
     domain::{
         delivery::{Attribute, Delivery, Receipt},
-        envelope::{HttpRequest, Peer},
+        envelope::{Envelope, HttpRequest, Peer},
         event::Event,
         ids::SourceName,
         reason::Reason,
@@ -14,14 +15,16 @@ use longshore::{
     },
     sources::{
         contract::Order,
-        decode::{Defaults, decode},
+        decode::{Defaults, decode, load},
+        objects::Objects,
+        prove::prove,
         read::read,
         rejection::{ItemRejection, Rejection},
         scheme,
         senders::Senders,
         sign::{SealKey, SignedMessage, seal_envelope, sign_job, sign_request},
         vendor,
-        verified::{Checked, Message, Verified, verify},
+        verified::{Checked, Message, Verified},
     },
 };
 use tempfile::TempDir;
@@ -61,6 +64,7 @@ pub(crate) struct World {
     pub(crate) seal: SealSettings,
     pub(crate) sources: BTreeMap<String, SourceSettings>,
     pub(crate) drills: bool,
+    pub(crate) defaults: Defaults,
 }
 
 impl World {
@@ -71,6 +75,7 @@ impl World {
             seal: SealSettings { keys: Vec::new(), sign_with: None },
             sources: BTreeMap::new(),
             drills: false,
+            defaults: Defaults::default(),
         };
         for (id, secret, sources) in [("edge", EDGE, "*"), ("waker", WAKER, "wake")] {
             let key = world.key(id, secret);
@@ -107,12 +112,12 @@ impl World {
     }
 
     pub(crate) fn senders(&self) -> Senders {
-        Senders::new(&self.seal, &self.sources, (self.drills, Defaults::default())).unwrap()
+        Senders::new(&self.seal, &self.sources, (self.drills, self.defaults.clone())).unwrap()
     }
 
-    /// Decodes and verifies.
+    /// Decodes and verifies, without an object store: there is nothing to wait for.
     pub(crate) fn check(&self, delivery: &Delivery) -> Result<Checked, Rejection> {
-        verify(decode(delivery, &Defaults::default())?, &self.senders())
+        prove(delivery, &self.senders(), &Objects::none()).now_or_never().unwrap()
     }
 
     /// The verified message of a delivery that must count as it is.
@@ -199,6 +204,13 @@ pub(crate) fn set(delivery: &mut Delivery, name: &str, value: &str) {
 pub(crate) fn header(request: &mut HttpRequest, name: &str, value: Option<&str>) {
     request.headers.retain(|(found, _)| found != name);
     request.headers.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+}
+
+/// What a message body holds.
+pub(crate) fn decoded(delivery: &Delivery, defaults: &Defaults) -> Result<Envelope, Rejection> {
+    let objects = Objects::none();
+    let loaded = load(delivery, &objects).now_or_never().unwrap()?;
+    decode(&loaded, defaults)
 }
 
 /// The reasons of the items that were refused, with their positions.

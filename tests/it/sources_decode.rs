@@ -6,14 +6,11 @@ use longshore::{
         delivery::{Attribute, Delivery},
         envelope::Form,
     },
-    sources::{
-        decode::{Defaults, decode},
-        sign::SignedMessage,
-    },
+    sources::{decode::Defaults, sign::SignedMessage},
 };
 use serde_json::{Value, json};
 
-use crate::senders::{NOW, delivery, set};
+use crate::senders::{NOW, decoded, delivery, set};
 
 fn plain(form: Option<&str>, body: &str) -> Delivery {
     let attributes = form.map(|form| ("longshore-form".to_owned(), form.to_owned()));
@@ -21,7 +18,7 @@ fn plain(form: Option<&str>, body: &str) -> Delivery {
 }
 
 fn reason(delivery: &Delivery) -> &'static str {
-    decode(delivery, &Defaults::default()).unwrap_err().reason.code()
+    decoded(delivery, &Defaults::default()).unwrap_err().reason.code()
 }
 
 fn envelope() -> Value {
@@ -38,7 +35,7 @@ fn envelope() -> Value {
 #[test]
 fn an_envelope_keeps_every_byte() {
     let envelope =
-        decode(&plain(Some("envelope.v1"), &envelope().to_string()), &Defaults::default()).unwrap();
+        decoded(&plain(Some("envelope.v1"), &envelope().to_string()), &Defaults::default()).unwrap();
     let Form::Request { id, source, received_at, request, .. } = envelope.form else {
         panic!("another form")
     };
@@ -52,20 +49,22 @@ fn the_form_is_said_never_guessed() {
     let body = envelope().to_string();
     assert_eq!(reason(&plain(None, &body)), "unknown_form");
     for (form, code) in [
-        ("webhook.v1", "unknown_form"),
+        ("fax.v1", "unknown_form"),
+        ("aws.v1", "unknown_form"),
         ("", "unknown_form"),
         ("Envelope.v1", "unknown_form"),
         ("envelope.v2", "unknown_version"),
         ("job.v99", "unknown_version"),
         ("wake.v0", "unknown_version"),
+        ("webhook.v2", "unknown_version"),
     ] {
         assert_eq!(reason(&plain(Some(form), &body)), code, "{form}");
     }
     let mut binary = plain(None, &body);
     binary.attributes.insert("longshore-form".to_owned(), Attribute::Binary(b"envelope.v1".to_vec()));
     assert_eq!(reason(&binary), "unknown_form");
-    let defaults = Defaults { form: Some("envelope.v1".to_owned()), source: None };
-    assert!(decode(&plain(None, &body), &defaults).is_ok());
+    let defaults = Defaults { form: Some("envelope.v1".to_owned()), ..Defaults::default() };
+    assert!(decoded(&plain(None, &body), &defaults).is_ok());
 }
 
 #[test]
@@ -117,15 +116,34 @@ fn bv_9_an_envelope_that_is_not_one_is_refused_with_its_place() {
 }
 
 #[test]
-fn a_body_by_reference_is_refused_with_a_clear_word() {
-    let mut body = envelope();
-    let request = body["request"].as_object_mut().unwrap();
-    request.remove("body_base64");
-    request.insert("body_ref".to_owned(), json!({ "key": "s3://b/k", "length": 9, "sha256": "00" }));
-    let refused = decode(&plain(Some("envelope.v1"), &body.to_string()), &Defaults::default()).unwrap_err();
-    assert_eq!(refused.reason.code(), "envelope_malformed");
-    assert!(refused.detail.contains("body_ref"), "{refused}");
-    assert_eq!(refused.source.unwrap().as_str(), "shop");
+fn a_body_is_here_or_elsewhere_and_never_both() {
+    let place = json!({ "bucket": "b", "key": "k", "length": 9, "sha256": "0".repeat(64) });
+    let with = |body: Option<&str>, place: Option<Value>| {
+        let mut envelope = envelope();
+        let request = envelope["request"].as_object_mut().unwrap();
+        request.remove("body_base64");
+        request.extend(body.map(|body| ("body_base64".to_owned(), json!(body))));
+        request.extend(place.map(|place| ("body_ref".to_owned(), place)));
+        plain(Some("envelope.v1"), &envelope.to_string())
+    };
+    let decoded_ref = decoded(&with(None, Some(place.clone())), &Defaults::default()).unwrap();
+    let Form::Request { body_ref: Some(found), .. } = decoded_ref.form else { panic!("no reference") };
+    assert_eq!((found.bucket.as_deref(), found.key.as_str(), found.length), (Some("b"), "k", 9));
+    for (name, value) in [
+        ("sha256", json!("00")),
+        ("sha256", json!("g".repeat(64))),
+        ("length", json!(-1)),
+        ("key", json!(1)),
+        ("x", json!(1)),
+    ] {
+        let mut bad = place.clone();
+        bad[name] = value.clone();
+        assert_eq!(reason(&with(None, Some(bad))), "envelope_malformed", "{name} {value}");
+    }
+    let both = decoded(&with(Some("QQ=="), Some(place)), &Defaults::default()).unwrap_err();
+    assert!(both.detail.contains("both"), "{both}");
+    assert_eq!(both.source.unwrap().as_str(), "shop");
+    assert_eq!(reason(&with(None, None)), "envelope_malformed");
 }
 
 #[test]
@@ -138,7 +156,7 @@ fn bv_9_ten_thousand_levels_overflow_nothing() {
         let inside =
             envelope().to_string().replacen("\"peer\":{", &format!("\"peer\":{{\"deep\":{deep},"), 1);
         // Ignored without recursion, or refused: either way the process lives.
-        drop(decode(&plain(Some("envelope.v1"), &inside), &Defaults::default()));
+        drop(decoded(&plain(Some("envelope.v1"), &inside), &Defaults::default()));
     }
 }
 
@@ -155,12 +173,12 @@ fn a_job_names_its_source_and_a_wake_its_event() {
     assert_eq!(reason(&job), "envelope_malformed");
     set(&mut job, "longshore-source", "backend");
     assert!(
-        matches!(decode(&job, &Defaults::default()).unwrap().form, Form::Job { source } if source.as_str() == "backend")
+        matches!(decoded(&job, &Defaults::default()).unwrap().form, Form::Job { source, .. } if source.as_str() == "backend")
     );
 
     let wake = plain(Some("wake.v1"), r#"{"event_key":"s:a:1","revision":3}"#);
     assert!(
-        matches!(decode(&wake, &Defaults::default()).unwrap().form, Form::Wake { revision, .. } if revision.0 == 3)
+        matches!(decoded(&wake, &Defaults::default()).unwrap().form, Form::Wake { revision, .. } if revision.0 == 3)
     );
     for bad in [
         r#"{"event_key":"s:a:1"}"#,
@@ -174,6 +192,6 @@ fn a_job_names_its_source_and_a_wake_its_event() {
 #[test]
 fn df_4_details_hold_nothing_of_the_body() {
     let body = envelope().to_string().replace("\"POST\"", "{\"card\":\"4111111111111111\"}");
-    let refused = decode(&plain(Some("envelope.v1"), &body), &Defaults::default()).unwrap_err();
+    let refused = decoded(&plain(Some("envelope.v1"), &body), &Defaults::default()).unwrap_err();
     assert!(!refused.detail.contains("4111") && refused.detail.contains("line 1"), "{refused}");
 }

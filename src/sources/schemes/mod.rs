@@ -3,15 +3,22 @@
 mod basic_auth;
 mod dataverse;
 mod form;
+mod gohighlevel;
 mod hubspot;
 pub(super) mod longshore;
 mod mandrill;
 mod meta;
+mod queue;
 mod salesforce_hmac;
+mod salesforce_outbound_message;
+mod sendgrid;
 mod slack;
+mod sns;
 mod standard_webhooks;
 mod stripe;
+mod telnyx;
 mod twilio;
+mod vonage_jwt;
 
 use crate::sources::contract::Scheme;
 
@@ -32,4 +39,11 @@ pub const SCHEMES: &[Scheme] = &[
     mandrill::SCHEME,
     basic_auth::SCHEME,
     dataverse::SCHEME,
+    gohighlevel::SCHEME,
+    telnyx::SCHEME,
+    sendgrid::SCHEME,
+    vonage_jwt::SCHEME,
+    sns::SCHEME,
+    salesforce_outbound_message::SCHEME,
+    queue::SCHEME,
 ];

@@ -78,9 +78,9 @@ fn common(body: &Value) -> Result<Common, Fault> {
 /// `timestamp` is when the webhook was made; earlier shapes lack it. `dateAdded` is when the object was made, which
 /// is the event's own time only where the making of the object is the event.
 fn occurred_at(name: &str, body: &Value) -> Result<Option<Timestamp>, Fault> {
-    let sent = fields::rfc3339_or_none(body, "/timestamp")?;
+    let sent = fields::optional_rfc3339(body, "/timestamp")?;
     let is_making = name.ends_with("Create") || name.ends_with("Message");
-    let made = if is_making { fields::rfc3339_or_none(body, "/dateAdded")? } else { None };
+    let made = if is_making { fields::optional_rfc3339(body, "/dateAdded")? } else { None };
     Ok(made.or(sent))
 }
 

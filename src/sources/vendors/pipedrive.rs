@@ -84,7 +84,7 @@ fn version_2(body: &Value) -> Result<Change<'_>, Fault> {
         company: fields::id(body, "/meta/company_id")?,
         // Stays the same when `attempt` grows.
         id: fields::text(body, "/meta/id")?.to_ascii_lowercase(),
-        at: fields::rfc3339_or_none(body, time)?.ok_or_else(|| mismatch(time, "a time is required"))?,
+        at: fields::optional_rfc3339(body, time)?.ok_or_else(|| mismatch(time, "a time is required"))?,
         current: (body.get("data"), "/data"),
         previous: (body.get("previous"), "/previous"),
     })

@@ -78,6 +78,7 @@ pub(super) fn settings(endpoint: &str, url: &str) -> QueueSettings {
         region: Some("us-east-1".to_owned()),
         default_form: None,
         default_source: None,
+        trust: None,
         wait: Duration::from_secs(20),
         visibility: Duration::from_secs(60),
     }
