@@ -1,13 +1,16 @@
 //! Amazon S3, or any store that speaks its protocol.
 
+use async_trait::async_trait;
 use aws_sdk_s3::{
     Client,
-    config::{Builder, RequestChecksumCalculation, ResponseChecksumValidation, retry::RetryConfig, timeout::TimeoutConfig},
+    config::{
+        Builder, RequestChecksumCalculation, ResponseChecksumValidation, retry::RetryConfig,
+        timeout::TimeoutConfig,
+    },
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
     operation::get_object::GetObjectOutput,
     primitives::ByteStream,
 };
-use async_trait::async_trait;
 use std::time::Duration;
 
 use crate::{

@@ -72,7 +72,11 @@ impl Objects {
         let body = self.get(bucket, &place.key, cap).await?;
         let sealed = hex::decode(&place.sha256).unwrap_or_default();
         let same = body.len() as u64 == place.length && bool::from(sha256(&body).ct_eq(&sealed));
-        if same { Ok(body) } else { Err((Reason::SigInvalid, "the object is not the one that was sealed".to_owned())) }
+        if same {
+            Ok(body)
+        } else {
+            Err((Reason::SigInvalid, "the object is not the one that was sealed".to_owned()))
+        }
     }
 
     async fn get(&self, bucket: &str, key: &str, cap: usize) -> Result<Vec<u8>, Fault> {

@@ -41,8 +41,9 @@ pub fn open(envelope: Envelope, senders: &Senders) -> Result<Opened, Rejection> 
     let doubt = match &envelope.form {
         Form::Request { source, .. } => open_seal(senders, sealing, source.as_str())
             .map_err(|(reason, detail)| Rejection::new(reason, detail).claimed_by(source))?,
-        Form::Wake { .. } => open_seal(senders, sealing, WAKE)
-            .map_err(|(reason, detail)| Rejection::new(reason, detail))?,
+        Form::Wake { .. } => {
+            open_seal(senders, sealing, WAKE).map_err(|(reason, detail)| Rejection::new(reason, detail))?
+        }
         Form::Job { .. } | Form::Webhook { .. } | Form::Aws(_) | Form::Test => None,
     };
     Ok(Opened { envelope, doubt })
@@ -53,11 +54,7 @@ pub fn open(envelope: Envelope, senders: &Senders) -> Result<Opened, Rejection> 
 /// # Errors
 /// `unknown_source`, `oversize`, `object_refused`, `object_missing`, `sig_invalid` for another object than the sealed
 /// one; or `object_unavailable`, a deferral.
-pub async fn complete(
-    opened: Opened,
-    senders: &Senders,
-    objects: &Objects,
-) -> Result<Complete, Rejection> {
+pub async fn complete(opened: Opened, senders: &Senders, objects: &Objects) -> Result<Complete, Rejection> {
     let Opened { mut envelope, doubt } = opened;
     if let Form::Request { source, request, body_ref, .. } = &mut envelope.form
         && let Some(place) = body_ref.take()

@@ -85,7 +85,8 @@ impl Senders {
     pub(super) fn source_of(&self, sent: &AwsMessage) -> Result<SourceName, Fault> {
         let claimed = || sent.origins.iter().find_map(|origin| self.claiming(origin));
         let default = || self.defaults.source.clone().map(SourceName);
-        let unknown = || (Reason::UnknownSource, "no source claims where it came from by `origins`".to_owned());
+        let unknown =
+            || (Reason::UnknownSource, "no source claims where it came from by `origins`".to_owned());
         sent.source.clone().or_else(claimed).or_else(default).ok_or_else(unknown)
     }
 

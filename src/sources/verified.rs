@@ -160,7 +160,9 @@ pub fn verify(complete: Complete, senders: &Senders) -> Result<Checked, Rejectio
         }
         Form::Job { source, packed } => {
             let hash = seal_hash(source.as_str(), seal.id.as_deref().unwrap_or_default(), sealed.as_bytes());
-            let job = senders.find(&source).and_then(|sender| job(senders, sender, (seal, sealed, packed), sent_at));
+            let job = senders
+                .find(&source)
+                .and_then(|sender| job(senders, sender, (seal, sealed, packed), sent_at));
             let (sender, request, doubt) = job.map_err(|f| reject(f, &source))?;
             let doubt = doubt.map(|fault| reject(fault, &source));
             let message = message(sender, source, request, sent_at, hash.clone());
@@ -172,12 +174,17 @@ pub fn verify(complete: Complete, senders: &Senders) -> Result<Checked, Rejectio
             Ok(checked(Verified::Wake(Wake { key, revision }), doubt, hash, content_hash))
         }
         Form::Webhook { source, request } => {
-            let proof = senders.find(&source).and_then(|sender| Ok((sender, judge(senders, sender, &request, sent_at)?)));
+            let proof = senders
+                .find(&source)
+                .and_then(|sender| Ok((sender, judge(senders, sender, &request, sent_at)?)));
             unsealed(source, request, proof, sent_at, content_hash)
         }
         Form::Aws(sent) => {
-            let source = senders.source_of(&sent).map_err(|(reason, detail)| Rejection::new(reason, detail))?;
-            let proof = senders.find(&source).and_then(|sender| Ok((sender, judge_aws(senders, sender, &sent, sent_at)?)));
+            let source =
+                senders.source_of(&sent).map_err(|(reason, detail)| Rejection::new(reason, detail))?;
+            let proof = senders
+                .find(&source)
+                .and_then(|sender| Ok((sender, judge_aws(senders, sender, &sent, sent_at)?)));
             unsealed(source, sent.request, proof, sent_at, content_hash)
         }
         Form::Test => Ok(Checked::Trusted(Verified::Nothing)),
@@ -233,7 +240,12 @@ fn known_client(settings: &SourceSettings, peer: &Peer) -> Result<(), Fault> {
 
 /// The sender's own signature, judged by the time it was received; or the policy of the queue, where the sender has
 /// nothing else and the queue is trusted.
-fn judge(senders: &Senders, sender: &Sender, request: &HttpRequest, now: Timestamp) -> Result<Option<Fault>, Fault> {
+fn judge(
+    senders: &Senders,
+    sender: &Sender,
+    request: &HttpRequest,
+    now: Timestamp,
+) -> Result<Option<Fault>, Fault> {
     let settings = &sender.settings;
     if request.body.len() > settings.max_body {
         let why = format!("{} bytes, {} are allowed", request.body.len(), settings.max_body);

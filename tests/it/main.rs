@@ -12,6 +12,7 @@ mod cli;
 mod config;
 mod crash;
 mod dev;
+mod forms;
 mod handlers;
 mod health;
 mod leases;

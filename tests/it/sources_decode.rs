@@ -6,10 +6,7 @@ use longshore::{
         delivery::{Attribute, Delivery},
         envelope::Form,
     },
-    sources::{
-        decode::Defaults,
-        sign::SignedMessage,
-    },
+    sources::{decode::Defaults, sign::SignedMessage},
 };
 use serde_json::{Value, json};
 
@@ -132,9 +129,13 @@ fn a_body_is_here_or_elsewhere_and_never_both() {
     let decoded_ref = decoded(&with(None, Some(place.clone())), &Defaults::default()).unwrap();
     let Form::Request { body_ref: Some(found), .. } = decoded_ref.form else { panic!("no reference") };
     assert_eq!((found.bucket.as_deref(), found.key.as_str(), found.length), (Some("b"), "k", 9));
-    for (name, value) in
-        [("sha256", json!("00")), ("sha256", json!("g".repeat(64))), ("length", json!(-1)), ("key", json!(1)), ("x", json!(1))]
-    {
+    for (name, value) in [
+        ("sha256", json!("00")),
+        ("sha256", json!("g".repeat(64))),
+        ("length", json!(-1)),
+        ("key", json!(1)),
+        ("x", json!(1)),
+    ] {
         let mut bad = place.clone();
         bad[name] = value.clone();
         assert_eq!(reason(&with(None, Some(bad))), "envelope_malformed", "{name} {value}");

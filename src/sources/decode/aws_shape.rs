@@ -51,10 +51,13 @@ struct MessageAttribute {
 }
 
 fn notification(fields: &Fields<'_>) -> Option<Shape> {
-    let topic = text(fields, "TopicArn").filter(|_| text(fields, "Type").as_deref() == Some("Notification"))?;
+    let topic =
+        text(fields, "TopicArn").filter(|_| text(fields, "Type").as_deref() == Some("Notification"))?;
     let message = text(fields, "Message")?;
-    let attributes: BTreeMap<String, MessageAttribute> =
-        fields.get("MessageAttributes").and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default();
+    let attributes: BTreeMap<String, MessageAttribute> = fields
+        .get("MessageAttributes")
+        .and_then(|json| serde_json::from_str(json.get()).ok())
+        .unwrap_or_default();
     let texts = attributes.into_iter().filter(|(_, attribute)| attribute.kind != "Binary");
     let attributes = texts.map(|(name, attribute)| (name, attribute.value)).collect();
     Some(Shape::Notification { topic, message, attributes })
@@ -71,7 +74,8 @@ fn event_bridge(fields: &Fields<'_>) -> Option<Shape> {
 
 fn cloud_event(fields: &Fields<'_>) -> Option<Shape> {
     text(fields, "specversion")?;
-    let decoded = || STANDARD.decode(text(fields, "data_base64")?).ok().and_then(|b| String::from_utf8(b).ok());
+    let decoded =
+        || STANDARD.decode(text(fields, "data_base64")?).ok().and_then(|b| String::from_utf8(b).ok());
     let content = fields.get("data").map(|json| json.get().to_owned()).or_else(decoded);
     Some(Shape::Event { origin: text(fields, "source")?, content })
 }

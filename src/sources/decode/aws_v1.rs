@@ -18,8 +18,12 @@ const DEEPEST: usize = 3;
 
 /// A message that says what it is.
 pub(super) fn decode(loaded: &Loaded<'_>) -> Result<Form, Rejection> {
-    let mut message =
-        AwsMessage { source: loaded.source(SOURCE)?, origins: Vec::new(), notifications: Vec::new(), request: request(loaded)? };
+    let mut message = AwsMessage {
+        source: loaded.source(SOURCE)?,
+        origins: Vec::new(),
+        notifications: Vec::new(),
+        request: request(loaded)?,
+    };
     let Ok(text) = std::str::from_utf8(&message.request.body) else { return Ok(Form::Aws(message)) };
     let Some(inner) = unwrap(text)? else { return Ok(Form::Test) };
     if inner.layers == 0 {

@@ -60,7 +60,8 @@ fn body(loaded: &Loaded<'_>) -> Result<Vec<u8>, Rejection> {
 /// Every text attribute that means nothing to us is a header of its name. Binary ones are not: no header is.
 pub(super) fn attribute_headers(loaded: &Loaded<'_>) -> Vec<(String, String)> {
     let ours = [FORM, SOURCE, METHOD, URL, HEADERS, BODY_ENCODING];
-    let is_ours = |name: &str| ours.into_iter().chain(POINTER_MARKS).any(|own| name.eq_ignore_ascii_case(own));
+    let is_ours =
+        |name: &str| ours.into_iter().chain(POINTER_MARKS).any(|own| name.eq_ignore_ascii_case(own));
     let texts = loaded.delivery.attributes.iter().filter_map(|(name, value)| match value {
         Attribute::Text(text) if !is_ours(name) => Some((name.as_str(), text.as_str())),
         _ => None,

@@ -7,6 +7,7 @@ mod hubspot;
 pub(super) mod longshore;
 mod mandrill;
 mod meta;
+mod queue;
 mod salesforce_hmac;
 mod slack;
 mod standard_webhooks;
@@ -32,4 +33,5 @@ pub const SCHEMES: &[Scheme] = &[
     mandrill::SCHEME,
     basic_auth::SCHEME,
     dataverse::SCHEME,
+    queue::SCHEME,
 ];

@@ -18,5 +18,7 @@ fn verify(_: &Evidence<'_>) -> Result<Proof, Fault> {
 }
 
 fn sign(_: &Order<'_>) -> Result<HttpRequest, SignError> {
-    Err(SignError::Message("this source has no signature: send to its queue as a sender that the policy allows"))
+    Err(SignError::Message(
+        "this source has no signature: send to its queue as a sender that the policy allows",
+    ))
 }
