@@ -13,6 +13,7 @@ mod config;
 mod crash;
 mod dev;
 mod edge;
+mod forms;
 mod fuzz_corpus;
 mod handlers;
 mod health;
