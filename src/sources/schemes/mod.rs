@@ -23,4 +23,27 @@ mod vonage_jwt;
 use crate::sources::contract::Scheme;
 
 /// Every way to prove a sender that this release knows.
-pub const SCHEMES: &[Scheme] = &[meta::SCHEME, hubspot::V1, hubspot::V2, hubspot::V3, gohighlevel::SCHEME, standard_webhooks::STANDARD, standard_webhooks::SVIX, longshore::SCHEME, twilio::SCHEME, telnyx::SCHEME, vonage_jwt::SCHEME, basic_auth::SCHEME, dataverse::SCHEME, sendgrid::SCHEME, mandrill::SCHEME, stripe::SCHEME, slack::SCHEME, sns::SCHEME, salesforce_hmac::ENS, salesforce_hmac::DATACLOUD, salesforce_outbound_message::SCHEME, queue::SCHEME];
+pub const SCHEMES: &[Scheme] = &[
+    meta::SCHEME,
+    hubspot::V1,
+    hubspot::V2,
+    hubspot::V3,
+    gohighlevel::SCHEME,
+    standard_webhooks::STANDARD,
+    standard_webhooks::SVIX,
+    longshore::SCHEME,
+    twilio::SCHEME,
+    telnyx::SCHEME,
+    vonage_jwt::SCHEME,
+    basic_auth::SCHEME,
+    dataverse::SCHEME,
+    sendgrid::SCHEME,
+    mandrill::SCHEME,
+    stripe::SCHEME,
+    slack::SCHEME,
+    sns::SCHEME,
+    salesforce_hmac::ENS,
+    salesforce_hmac::DATACLOUD,
+    salesforce_outbound_message::SCHEME,
+    queue::SCHEME,
+];
