@@ -4,10 +4,7 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use crate::{
-    cli::verify::{
-        diagnosis::{Case, diagnose},
-        expected::expected,
-    },
+    cli::verify::diagnosis::{Case, diagnose},
     config::KeyState,
     domain::reason::Reason,
 };
@@ -54,7 +51,7 @@ pub(super) fn explain(source: &str, case: &Case, others: &[(String, Case)]) -> E
         ("source", format!("{source}: vendor {}, scheme {}", case.settings.vendor, case.scheme.name)),
         ("keys", keys(case)),
         ("headers", headers(case)),
-        ("form", format!("expected: {}", expected(case.scheme.name).shape)),
+        ("form", format!("expected: {}", case.scheme.shape)),
         ("signature", tried(case)),
         ("time", format!("received {}, tolerance {} s", time(case), case.settings.tolerance.as_secs())),
     ];
@@ -68,7 +65,6 @@ pub(super) fn explain(source: &str, case: &Case, others: &[(String, Case)]) -> E
         found,
     });
     let (reason, detail) = judged.clone().err().unzip();
-    let usual = expected(case.scheme.name);
     Explanation {
         source: source.to_owned(),
         scheme: case.scheme.name,
@@ -76,9 +72,9 @@ pub(super) fn explain(source: &str, case: &Case, others: &[(String, Case)]) -> E
         reason: reason.map(Reason::code),
         detail,
         steps: steps.collect(),
-        expected: usual.shape,
+        expected: case.scheme.shape,
         diagnosis: judged.err().map(|fault| advice(case, others, &fault)).unwrap_or_default(),
-        usual_causes: usual.causes,
+        usual_causes: case.scheme.causes,
     }
 }
 

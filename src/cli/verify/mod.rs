@@ -2,7 +2,6 @@
 
 mod captured;
 mod diagnosis;
-mod expected;
 mod explain;
 mod request;
 mod vectors;

@@ -25,6 +25,11 @@ pub(super) const SCHEME: Scheme = Scheme {
     headers: &[],
     handshake: Handshake::SoapAck,
     redact: Some(redact),
+    shape: "a SOAP envelope with one OrganizationId right under notifications",
+    causes: &[
+        "the organisation (production or sandbox) is not in organization_ids",
+        "the body was cut or re-encoded",
+    ],
     verify,
     sign,
 };

@@ -25,8 +25,21 @@ const CONFIRMATION: &[&str] =
     &["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
 
 /// The row of the table.
-pub(super) const SCHEME: Scheme =
-    Scheme { name: "sns", headers: &[], handshake: Handshake::SnsConfirmation, redact: None, verify, sign };
+pub(super) const SCHEME: Scheme = Scheme {
+    name: "sns",
+    headers: &[],
+    handshake: Handshake::SnsConfirmation,
+    redact: None,
+    shape: "JSON with Signature, SignatureVersion and SigningCertURL: RSA over the named fields",
+    causes: &[
+        "raw delivery is on: such messages carry no signature",
+        "the topic is not in topic_arns",
+        "Amazon uses another certificate by now",
+        "signature version 1 with min_signature_version = 2",
+    ],
+    verify,
+    sign,
+};
 
 type Fields = BTreeMap<String, Value>;
 

@@ -6,6 +6,7 @@ mod change_event;
 mod event_bridge;
 mod outbound_message;
 mod record;
+mod relayed;
 
 use crate::sources::{
     contract::{Item, Reading, Vendor},
