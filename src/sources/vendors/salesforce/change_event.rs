@@ -16,10 +16,7 @@ use crate::{
         fields,
         records::{Properties, changed, created},
         rejection::{Fault, mismatch},
-        vendors::salesforce::{
-            event_bridge::Relayed,
-            record::{SYSTEM, id, is_session, order_key, time, whole_number},
-        },
+        vendors::salesforce::record::{Relayed, SYSTEM, id, is_session, order_key, time, whole_number},
     },
 };
 
