@@ -14,16 +14,6 @@ use crate::{
 /// Name of the system in facts.
 pub(super) const SYSTEM: &str = "salesforce";
 
-/// Where the fields of an event stand.
-pub(super) struct Relayed<'a> {
-    /// The whole EventBridge event.
-    pub(super) body: &'a Value,
-    /// JSON pointer to the fields.
-    pub(super) place: &'static str,
-    /// The organisation, 18 characters.
-    pub(super) organization: String,
-}
-
 /// A record's or an organisation's id, in its one form.
 pub(super) fn id(text: &str, place: &str) -> Result<SalesforceId, Fault> {
     SalesforceId::parse(text).map_err(|why| mismatch(place, &why.to_string()))
