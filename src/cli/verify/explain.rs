@@ -151,3 +151,162 @@ fn time(case: &Case) -> String {
     let text = case.now.to_calendar().format(&time::format_description::well_known::Rfc3339);
     text.unwrap_or_else(|_| "at an unknown time".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{KeySettings, SourceSettings},
+        domain::{envelope::HttpRequest, timestamp::Timestamp},
+        sources::{contract::Order, scheme, sign::sign_request},
+    };
+
+    const SECRET: &str = "harbour-test-secret";
+
+    fn case(name: &str, secret: &str) -> Case {
+        let mut settings = SourceSettings::of_vendor("generic").unwrap();
+        settings.keys.push(KeySettings {
+            id: "k1".to_owned(),
+            secret: None,
+            public_key: Some(secret.to_owned()),
+            state: KeyState::Active,
+            not_before: None,
+            not_after: None,
+        });
+        let (scheme, now) = (scheme(name).unwrap(), Timestamp::from_seconds(1_795_000_000));
+        let order = Order {
+            settings: &settings,
+            secret,
+            key_id: None,
+            method: "POST",
+            url: "https://hooks.tides.example/in?a=1",
+            body: b"{\"tide\": \"high\", \"list\": [1, 2]}\r\n".to_vec(),
+            id: "m1",
+            at: now,
+        };
+        let request = sign_request(scheme, &order).unwrap();
+        Case { scheme, settings, request, now }
+    }
+
+    fn told(case: &Case) -> Explanation {
+        let told = explain("harbour", case, &[]);
+        let text = serde_json::to_string(&told).unwrap();
+        assert!(!text.contains(SECRET) && !text.contains("high"), "{text}");
+        told
+    }
+
+    #[test]
+    fn df_2_a_valid_request_passes_every_step() {
+        let told = told(&case("hubspot-v3", SECRET));
+        assert!(told.valid && told.diagnosis.is_empty() && told.steps.iter().all(|step| step.end == "ok"));
+    }
+
+    #[test]
+    fn df_2_common_changes_are_recognised() {
+        type Spoil = fn(&mut Case);
+        let spoils: [(&str, Spoil, &str); 9] = [
+            ("line end", |c| c.request.body.truncate(c.request.body.len() - 2), "with CRLF behind the body"),
+            ("added", |c| c.request.body.extend(b"\n"), "with CRLF behind the body"),
+            ("http", |c| c.request.url = c.request.url.replace("https", "http"), "https in the URL"),
+            (
+                "port",
+                |c| c.request.url = c.request.url.replace(".example", ".example:8443"),
+                "no port in the URL",
+            ),
+            (
+                "slash",
+                |c| c.request.url = c.request.url.replace("/in", "/in/"),
+                "no slash at the end of the path",
+            ),
+            (
+                "public",
+                |c| c.settings.public_url = Some("https://x.example/y".to_owned()),
+                "the URL as seen instead",
+            ),
+            (
+                "blanks",
+                |c| c.settings.keys[0].public_key = Some(format!(" {SECRET}\n")),
+                "blanks around the key",
+            ),
+            ("revoked", |c| c.settings.keys[0].state = KeyState::Revoked, "if key k1 counted"),
+            (
+                "two at once",
+                |c| {
+                    c.request.url = c.request.url.replace("https", "http");
+                    c.request.body.truncate(c.request.body.len() - 2);
+                },
+                "with CRLF behind the body, and for https in the URL",
+            ),
+        ];
+        for (what, spoil, expected) in spoils {
+            let mut case = case("hubspot-v3", SECRET);
+            spoil(&mut case);
+            let told = told(&case);
+            assert!(
+                told.diagnosis.iter().any(|line| line.contains(expected)),
+                "{what}: {:?}",
+                told.diagnosis
+            );
+        }
+    }
+
+    #[test]
+    fn df_2_layout_keys_and_time_are_recognised() {
+        let mut compact = case("meta-sha256", SECRET);
+        let signed = Order {
+            settings: &compact.settings,
+            secret: SECRET,
+            key_id: None,
+            method: "POST",
+            url: "https://hooks.tides.example/in",
+            body: b"{\"tide\":\"high\",\"list\":[1,2]}".to_vec(),
+            id: "m",
+            at: compact.now,
+        };
+        let headers = sign_request(compact.scheme, &signed).unwrap().headers;
+        compact.request.headers = headers;
+        assert!(told(&compact).diagnosis.iter().any(|line| line.contains("written compactly")));
+
+        let mut undecoded = case("standard-webhooks", "whsec_aGFyYm91ci10ZXN0LXNlY3JldC0wMDAx");
+        let text = "d2hzZWNfYUdGeVltOTFjaTEwWlhOMExYTmxZM0psZEMwd01EQXg=";
+        undecoded.request = case("standard-webhooks", text).request;
+        assert!(told(&undecoded).diagnosis.iter().any(|line| line.contains("used as it is")));
+
+        let mut late = case("hubspot-v3", SECRET);
+        late.now = late.now.plus(std::time::Duration::from_secs(4_000));
+        let late = told(&late);
+        assert_eq!(
+            (late.reason, late.steps[5].end, late.steps[4].end),
+            (Some("sig_expired"), "failed", "ok")
+        );
+        assert!(late.diagnosis[0].contains("4000 s before"));
+    }
+
+    #[test]
+    fn df_2_each_failure_stands_at_its_step() {
+        let good = case("hubspot-v3", SECRET);
+        let no_headers =
+            Case { request: HttpRequest { headers: Vec::new(), ..good.request.clone() }, ..good.clone() };
+        let mut no_keys = good.clone();
+        no_keys.settings.keys.clear();
+        let mut form = good.clone();
+        form.request.headers.iter_mut().for_each(|(_, value)| value.push('!'));
+        let mut forged = good;
+        forged.request.body = b"{}".to_vec();
+        for (case, step) in [(no_keys, 1), (no_headers, 2), (form, 3), (forged, 4)] {
+            let ends: Vec<_> = told(&case).steps.iter().map(|step| step.end).collect();
+            let expected: Vec<_> = (0..6)
+                .map(|at| {
+                    if at < step {
+                        "ok"
+                    } else if at == step {
+                        "failed"
+                    } else {
+                        "not reached"
+                    }
+                })
+                .collect();
+            assert_eq!(ends, expected);
+        }
+    }
+}

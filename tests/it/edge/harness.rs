@@ -190,7 +190,9 @@ pub(super) async fn answer(stream: &mut TcpStream) -> Option<Answer> {
 /// A request as the vendor of that name signs it.
 pub(super) fn signed(vendor_name: &str, url: &str, body: &[u8]) -> HttpRequest {
     use longshore::clock::{Clock as _, SystemClock};
+    let settings = longshore::config::SourceSettings::of_vendor(vendor_name).unwrap();
     let order = Order {
+        settings: &settings,
         secret: secret_of(vendor_name),
         key_id: None,
         method: "POST",

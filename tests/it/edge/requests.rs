@@ -1,9 +1,11 @@
 //! What of a request reaches the queue, and which requests do not.
 
 use longshore::sources::{
-    decode::{Defaults, decode},
+    decode::Defaults,
+    objects::Objects,
+    prove::prove,
     senders::Senders,
-    verified::{Checked, Verified, verify},
+    verified::{Checked, Verified},
 };
 use serde_json::json;
 
@@ -25,7 +27,7 @@ async fn a_signed_request_is_on_the_queue_and_verifies_there() {
 
     let read = settings(&text(&world.folder, ["http://x.test", "http://x.test/q"], &Unusual::default()));
     let senders = Senders::new(&read.seal, &read.sources, (false, Defaults::default())).unwrap();
-    let checked = verify(decode(&delivery, &Defaults::default()).unwrap(), &senders).unwrap();
+    let checked = prove(&delivery, &senders, &Objects::none()).await.unwrap();
     assert!(matches!(checked, Checked::Trusted(Verified::Message(_))), "{checked:?}");
     world.finish().await;
 }
