@@ -1,5 +1,7 @@
 //! The composition root: the only place that names concrete parts.
 
+pub mod intake;
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;

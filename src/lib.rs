@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod crash_point;
 pub mod domain;
+pub mod edge;
 pub mod handlers;
 pub mod http;
 pub mod lifecycle;

@@ -2,9 +2,11 @@
 
 #![no_main]
 
+#[path = "../src/chosen.rs"]
+mod chosen;
 #[path = "../src/targets.rs"]
 mod targets;
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    targets::run(targets::chosen("envelope"), input);
+    targets::run(chosen::chosen("envelope"), input);
 });

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::FutureExt as _;
 use longshore::{
     config::{KeySettings, KeyState, SealKeySettings, SealSettings, SourceSettings},
     domain::{
@@ -12,28 +13,30 @@ use longshore::{
     },
     sources::{
         contract::{Scheme, Vendor},
-        decode::{Defaults, decode},
+        decode::Defaults,
         inspect::{prove, take_apart},
+        objects::Objects,
+        prove::prove as prove_sender,
+        read::read,
         schemes::SCHEMES,
         senders::Senders,
-        sign::SealKey,
         vendors::VENDORS,
-        verified::verify,
+        verified::{Checked, Verified},
     },
 };
 
 /// 2026-11-20T12:00:00Z.
-pub const NOW: Timestamp = Timestamp(1_795_176_000_000_000);
+pub(crate) const NOW: Timestamp = Timestamp(1_795_176_000_000_000);
 
 /// Every target by its name: `envelope`, `verify/SCHEME`, `read/VENDOR`.
-pub fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     let schemes = SCHEMES.iter().map(|scheme| format!("verify/{}", scheme.name));
     let vendors = VENDORS.iter().map(|vendor| format!("read/{}", vendor.name));
     std::iter::once("envelope".to_owned()).chain(schemes).chain(vendors).collect()
 }
 
 /// Runs one target on one input. A panic is a find; so is a slow or a greedy input, which the fuzzer's limits tell.
-pub fn run(target: &str, input: &[u8]) {
+pub(crate) fn run(target: &str, input: &[u8]) {
     let row = target.split_once('/');
     match row {
         Some(("verify", name)) => {
@@ -88,7 +91,11 @@ fn read_body(vendor: &Vendor, input: &[u8]) {
     let seen = take_apart(vendor, &settings, &request(input), NOW);
     let again = take_apart(vendor, &settings, &request(input), NOW);
     let keys = |seen: &[Result<_, _>]| -> Vec<Option<String>> {
-        seen.iter().map(|item: &Result<longshore::sources::inspect::Seen, _>| item.as_ref().ok().map(|s| s.id.clone())).collect()
+        seen.iter()
+            .map(|item: &Result<longshore::sources::inspect::Seen, _>| {
+                item.as_ref().ok().map(|s| s.id.clone())
+            })
+            .collect()
     };
     assert_eq!(keys(&seen), keys(&again), "the same body has the same keys");
 }
@@ -107,9 +114,14 @@ fn open_envelope(input: &[u8]) {
         receive_count: 1,
         group: None,
     };
-    let defaults = Defaults::default();
-    if let Ok(envelope) = decode(&delivery, &defaults) {
-        let _ = verify(envelope, &senders(defaults));
+    for trusted in [false, true] {
+        let defaults = Defaults { form: None, source: None, trusted };
+        let senders = senders(defaults);
+        // Without an object store nothing is waited for.
+        let proved = prove_sender(&delivery, &senders, &Objects::none()).now_or_never();
+        if let Some(Ok(Checked::Trusted(Verified::Message(message)))) = proved {
+            let _ = read(&message);
+        }
     }
 }
 
@@ -118,11 +130,30 @@ fn settings(vendor: &str) -> SourceSettings {
     let mut settings = SourceSettings::of_vendor(vendor).expect("defaults");
     settings.tenant = Some("acme".to_owned());
     settings.keys = KEYS.iter().enumerate().map(|(index, text)| key(&format!("key-{index}"), text)).collect();
+    settings.legacy_keys = vec![key("legacy", RSA)];
+    settings.legacy_until = Some("2027-01-01T00:00:00Z".to_owned());
+    settings.organization_ids = vec!["00D5g000004Zq1AEAS".to_owned()];
+    settings.topic_arns = vec!["arn:aws:sns:eu-west-1:123456789012:crm-events".to_owned()];
+    settings.origins = vec!["*".to_owned()];
+    settings.fields.system = Some("invented".to_owned());
+    settings.fields.id = vec!["/id".to_owned(), "/sub/id".to_owned()];
+    settings.fields.event_type = Some("/type".to_owned());
+    settings.fields.time = Some("/at".to_owned());
+    settings.fields.account = Some("/account".to_owned());
+    settings.fields.items = (vendor == "generic").then(|| "/items".to_owned());
     settings
 }
 
 /// One of each kind that schemes take; none guards anything.
-const KEYS: [&str; 2] = ["a-shared-secret-for-fuzzing", "whsec_ZnV6emluZy1rZXktbm90LWEtc2VjcmV0LTAxMjM="];
+const KEYS: [&str; 6] = [SHARED, WHSEC, ED25519, P256, RSA, CERTIFICATE];
+/// For schemes that take text.
+pub(crate) const SHARED: &str = "fuzz-user:a-shared-secret-for-fuzzing";
+/// For Standard Webhooks and what is built like it.
+pub(crate) const WHSEC: &str = "whsec_ZnV6emluZy1rZXktbm90LWEtc2VjcmV0LTAxMjM=";
+const ED25519: &str = include_str!("../../tests/fixtures/signatures/harbour-ed25519.pub.pem");
+const P256: &str = include_str!("../../tests/fixtures/signatures/harbour-p256.pub.pem");
+const RSA: &str = include_str!("../../tests/fixtures/signatures/harbour-rsa.pub.pem");
+const CERTIFICATE: &str = include_str!("../../tests/fixtures/signatures/harbour-rsa.cert.pem");
 
 fn key(id: &str, text: &str) -> KeySettings {
     KeySettings {
@@ -136,21 +167,12 @@ fn key(id: &str, text: &str) -> KeySettings {
 }
 
 fn senders(defaults: Defaults) -> Senders {
-    let edge = SealKey { id: Some("edge"), secret: KEYS[1] };
     let seal = SealSettings {
-        keys: vec![SealKeySettings { key: key("edge", edge.secret), sources: vec!["*".to_owned()] }],
+        keys: vec![SealKeySettings { key: key("edge", WHSEC), sources: vec!["*".to_owned()] }],
         sign_with: None,
     };
-    let sources = VENDORS.iter().filter(|row| row.scheme.is_some());
-    let sources = sources.map(|row| (row.name.to_owned(), settings(row.name))).collect();
+    // Proved by the queue's policy, so that a trusted message comes as far as its events.
+    let by_policy = |row: &Vendor| SourceSettings { scheme: Some("queue".to_owned()), ..settings(row.name) };
+    let sources = VENDORS.iter().map(|row| (row.name.to_owned(), by_policy(row))).collect();
     Senders::new(&seal, &sources, (false, defaults)).expect("senders")
-}
-
-/// The target of this binary: its own name and, where it has rows, the one in the environment variable FUZZ_ROW.
-pub fn chosen(binary: &'static str) -> &'static str {
-    static CHOSEN: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    CHOSEN.get_or_init(|| match std::env::var("FUZZ_ROW") {
-        Ok(row) => format!("{binary}/{row}"),
-        Err(_) => binary.to_owned(),
-    })
 }

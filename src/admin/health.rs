@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Longest time for one question to the database or the executor.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Without an answered receive for this long beyond the long poll, the queue counts as lost.
 const POLL_AGE: Duration = Duration::from_secs(120);
@@ -43,14 +43,14 @@ pub struct Probes {
 
 /// One answer: 200 when nothing failed, else 503.
 #[derive(Debug, Serialize)]
-struct Health {
+pub(super) struct Health {
     status: &'static str,
     version: &'static str,
     checks: Vec<Check>,
 }
 
 #[derive(Debug, Serialize)]
-struct Check {
+pub(super) struct Check {
     name: &'static str,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,22 +58,26 @@ struct Check {
 }
 
 impl Check {
-    fn of(name: &'static str, wrong: Option<String>) -> Self {
+    pub(super) fn of(name: &'static str, wrong: Option<String>) -> Self {
         Self { name, status: if wrong.is_none() { "pass" } else { "fail" }, output: wrong }
     }
 }
 
 impl IntoResponse for Health {
     fn into_response(self) -> Response {
-        let code = if self.status == "pass" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let code = if self.is_good() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         (code, Json(self)).into_response()
     }
 }
 
 impl Health {
-    fn of(checks: Vec<Check>) -> Self {
+    pub(super) fn of(checks: Vec<Check>) -> Self {
         let status = if checks.iter().all(|check| check.status == "pass") { "pass" } else { "fail" };
         Self { status, version: env!("CARGO_PKG_VERSION"), checks }
+    }
+
+    pub(super) fn is_good(&self) -> bool {
+        self.status == "pass"
     }
 }
 
@@ -106,7 +110,7 @@ pub(super) async fn readyz(State(probes): State<Probes>) -> Response {
         Check::of("queue", polled),
         Check::of("draining", draining),
     ]);
-    ::metrics::gauge!("longshore_ready").set(if health.status == "pass" { 1.0 } else { 0.0 });
+    ::metrics::gauge!("longshore_ready").set(if health.is_good() { 1.0 } else { 0.0 });
     health.into_response()
 }
 

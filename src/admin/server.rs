@@ -21,16 +21,16 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Binds and serves. Port 0 takes a free one.
+    /// Binds and serves the pages of these probes. Port 0 takes a free one.
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub fn start(listen: SocketAddr, probes: Probes) -> io::Result<Self> {
+    pub fn start(listen: SocketAddr, probes: impl Into<Router>) -> io::Result<Self> {
         let socket = std::net::TcpListener::bind(listen)?;
         socket.set_nonblocking(true)?;
         let (address, stop) = (socket.local_addr()?, CancellationToken::new());
         let executor = runtime::Builder::new_current_thread().enable_all().build()?;
-        let (stopped, router) = (stop.clone(), router(probes));
+        let (stopped, router) = (stop.clone(), probes.into());
         let serve = move || {
             executor.block_on(async {
                 let served = async {
@@ -65,10 +65,12 @@ impl Drop for Admin {
     }
 }
 
-fn router(probes: Probes) -> Router {
-    Router::new()
-        .route("/livez", get(livez))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .with_state(probes)
+impl From<Probes> for Router {
+    fn from(probes: Probes) -> Self {
+        Router::new()
+            .route("/livez", get(livez))
+            .route("/readyz", get(readyz))
+            .route("/metrics", get(metrics))
+            .with_state(probes)
+    }
 }

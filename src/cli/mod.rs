@@ -8,10 +8,12 @@ mod dlq;
 mod enqueue;
 mod event;
 mod health;
+mod intake;
 mod migrate;
 mod outbox;
 mod output;
 pub mod queue;
+mod read;
 mod schema;
 mod sign;
 mod signing;
@@ -52,11 +54,13 @@ struct Cli {
 enum Command {
     Dev(dev::DevCommand),
     Worker(worker::WorkerCommand),
+    Intake(intake::IntakeCommand),
     Migrate(migrate::MigrateCommand),
     Queue(queue::QueueCommand),
     Enqueue(enqueue::EnqueueCommand),
     Sign(sign::SignCommand),
     Verify(verify::VerifyCommand),
+    Read(read::ReadCommand),
     Event(event::EventCommand),
     Outbox(outbox::OutboxCommand),
     Dlq(dlq::DlqCommand),
@@ -87,17 +91,19 @@ pub async fn run() -> ExitCode {
 impl Cli {
     async fn run(self) -> anyhow::Result<ExitCode> {
         let context = Context::new(self.config);
-        if !matches!(self.command, Command::Worker(_) | Command::Dev(_)) {
+        if !matches!(self.command, Command::Worker(_) | Command::Intake(_) | Command::Dev(_)) {
             start_logs("warn", "text", Output::Stderr)?;
         }
         match self.command {
             Command::Dev(command) => Box::pin(command.run()).await,
             Command::Worker(command) => Box::pin(command.run(&context)).await,
+            Command::Intake(command) => Box::pin(command.run(&context)).await,
             Command::Migrate(command) => command.run(&context).await,
             Command::Queue(command) => command.run().await.map(|()| ExitCode::Ok),
             Command::Enqueue(command) => command.run(&context).await,
             Command::Sign(command) => command.run(&context).await,
-            Command::Verify(command) => command.run(),
+            Command::Verify(command) => command.run(&context),
+            Command::Read(command) => command.run(&context),
             Command::Event(command) => command.run(&context).await,
             Command::Outbox(command) => command.run(&context).await,
             Command::Dlq(command) => command.run(&context).await,

@@ -20,6 +20,11 @@ pub(super) fn say(text: &str) {
     let _ = writeln!(stdout(), "{text}");
 }
 
+/// One line beside the answer: on standard error. What comes from strangers cannot steer the terminal.
+pub(super) fn say_aside(text: &str) {
+    let _ = writeln!(stderr(), "{}", printable(text));
+}
+
 /// The answer as JSON.
 pub(super) fn say_json(value: &impl Serialize) -> anyhow::Result<()> {
     say(&serde_json::to_string_pretty(value)?);

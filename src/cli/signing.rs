@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     cli::output::{say, say_json, say_table},
-    config::{KeySettings, KeyState, SealKeySettings, Settings, SourceSettings},
+    config::{KeySettings, Settings, SourceSettings},
     domain::{delivery::Attribute, timestamp::Timestamp},
     lifecycle::{ExitCode, Stop},
     queue::contract::{BATCH, EntryResult, LARGEST_MESSAGE, OutgoingMessage, Queue},
@@ -53,14 +53,8 @@ pub(super) fn key<'a>(
     id: Option<&str>,
     now: Timestamp,
 ) -> Result<&'a KeySettings, Stop> {
-    let time = |text: &Option<String>| text.as_deref().and_then(Timestamp::parse_rfc3339);
-    let good = |key: &KeySettings| {
-        key.state == KeyState::Active
-            && time(&key.not_before).is_none_or(|from| from <= now)
-            && time(&key.not_after).is_none_or(|until| now <= until)
-    };
     let mut keys = keys.into_iter();
-    let found = keys.find(|key| id.map_or_else(|| good(key), |id| key.id == id));
+    let found = keys.find(|key| id.map_or_else(|| key.is_good(now), |id| key.id == id));
     found.ok_or_else(|| {
         let wanted = id.map_or_else(|| "no key is good now".to_owned(), |id| format!("no key `{id}`"));
         Stop::new(ExitCode::Config, wanted).hint("`longshore config print` shows keys, states and dates")
@@ -73,12 +67,9 @@ pub(super) fn seal_key<'a>(
     source: &str,
     now: Timestamp,
 ) -> Result<&'a KeySettings, Stop> {
-    let may = |key: &&SealKeySettings| key.sources.iter().any(|name| name == source || name == "*");
-    let keys: Vec<&KeySettings> = settings.seal.keys.iter().filter(may).map(|key| &key.key).collect();
-    let preferred = settings.seal.sign_with.as_deref().filter(|id| keys.iter().any(|key| key.id == *id));
-    key(keys, preferred, now).map_err(|stop| {
-        let message = format!("no seal key may seal for `{source}` now");
-        Stop::new(stop.code, message).hint("add one under [[seal.keys]]")
+    settings.seal.key_for(source, now).ok_or_else(|| {
+        let stop = Stop::new(ExitCode::Config, format!("no seal key may seal for `{source}` now"));
+        stop.hint("add one under [[seal.keys]]")
     })
 }
 

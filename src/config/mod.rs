@@ -21,7 +21,7 @@ pub use senders::{
     SourceSettings, TenantSettings, USUAL_CREDENTIAL_HEADER,
 };
 pub use settings::{
-    AdminSettings, LlmSettings, LogSettings, ObjectSettings, QueueSettings, SealSettings, Settings,
-    StoreSettings, Trust, WhatsappSettings, WorkerSettings,
+    AdminSettings, IntakeSettings, LlmSettings, LogSettings, ObjectSettings, QueueSettings, SealSettings,
+    Settings, StoreSettings, Trust, WhatsappSettings, WorkerSettings,
 };
 pub use template::{Template, render};

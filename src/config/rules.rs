@@ -9,7 +9,7 @@ use crate::{
         load::Loaded,
         problem::Problem,
         secret::SecretRef,
-        senders::{KeySettings, KeyState, ProviderKind, ProviderSettings},
+        senders::{KeySettings, KeyState, ProviderKind, ProviderSettings, SourceSettings},
         settings::Settings,
     },
     domain::timestamp::Timestamp,
@@ -82,6 +82,7 @@ impl Settings {
         let mut found = Vec::new();
         self.queue_rules(known, &mut found);
         self.worker_rules(&mut found);
+        self.intake_rules(&mut found);
         self.key_rules(&mut found);
         self.seal_rules(&mut found);
         self.source_rules(known, &mut found);
@@ -96,11 +97,24 @@ impl Settings {
         [("queue.url", &self.queue.url), ("queue.dead_letter_url", &self.queue.dead_letter_url)]
             .into_iter()
             .filter(|(_, url)| url.is_empty())
-            .map(|(path, _)| {
-                let variable = format!("LONGSHORE_{}", path.replace('.', "_").to_uppercase());
-                Problem::new(path, "is missing").hint(format!("set it in the file, or as {variable}"))
-            })
+            .map(|(path, _)| missing(path))
             .collect()
+    }
+
+    /// What only the edge needs.
+    #[must_use]
+    pub fn intake_needs(&self) -> Vec<Problem> {
+        let mut found = Vec::new();
+        if self.queue.url.is_empty() {
+            found.push(missing("queue.url"));
+        }
+        if self.intake.public_url.is_none() && self.sources.values().any(|source| source.public_url.is_none())
+        {
+            let message =
+                "is missing: requests tell the address where the edge listens, and signed URLs do not match";
+            found.push(Problem::new("intake.public_url", message).warning());
+        }
+        found
     }
 
     fn queue_rules(&self, known: &Known, found: &mut Vec<Problem>) {
@@ -159,6 +173,38 @@ impl Settings {
         rule(self.objects.max_bytes >= 1, "objects.max_bytes", "must be at least 1");
         rule(!self.objects.timeout.is_zero(), "objects.timeout", "must not be 0");
         rule(self.store.connections >= 1, "store.connections", "must be at least 1");
+    }
+
+    fn intake_rules(&self, found: &mut Vec<Problem>) {
+        let intake = &self.intake;
+        let mut rule = |kept: bool, path: &str, message: &str| {
+            if !kept {
+                found.push(Problem::new(path, message));
+            }
+        };
+        let second = Duration::from_secs(1);
+        rule(intake.linger <= second, "intake.linger", "must be at most 1s: the vendor waits meanwhile");
+        rule(!intake.body_timeout.is_zero(), "intake.body_timeout", "must not be 0");
+        rule(!intake.send_timeout.is_zero(), "intake.send_timeout", "must not be 0");
+        let drains = intake.drain >= intake.send_timeout + second;
+        rule(
+            drains,
+            "intake.drain",
+            "must be at least intake.send_timeout + 1s: requests in flight wait for it",
+        );
+        rule(intake.max_waiting >= 1, "intake.max_waiting", "must be at least 1");
+        rule(intake.max_bytes >= 1 << 20, "intake.max_bytes", "must be at least 1048576");
+        rule(intake.max_connections >= 1, "intake.max_connections", "must be at least 1");
+        let same = intake.listen == self.admin.listen && intake.listen.port() != 0;
+        rule(!same, "intake.listen", "must not be admin.listen");
+        for (path, name) in [
+            ("intake.client_certificate_header", &intake.client_certificate_header),
+            ("intake.client_ip_header", &intake.client_ip_header),
+        ] {
+            let named = name.as_ref().is_none_or(|name| is_header_name(name));
+            rule(named, path, "must be the name of a header: letters, digits and `-`");
+        }
+        found.extend(intake.public_url.as_ref().and_then(|url| http_url("intake.public_url", url)));
     }
 
     fn key_rules(&self, found: &mut Vec<Problem>) {
@@ -244,7 +290,7 @@ impl Settings {
                     Problem::new(format!("{path}.scheme"), "counts only on a queue with `trust = \"queue\"`");
                 found.push(problem.hint("here all its messages become dead letters").warning());
             }
-            if source.keys.is_empty() && !by_policy {
+            if source.keys.is_empty() && !by_policy && self.queue.trust.is_none() {
                 let problem =
                     Problem::new(format!("{path}.keys"), "no key: all its messages become dead letters");
                 found.push(problem.warning());
@@ -257,6 +303,7 @@ impl Settings {
             if source.max_body == 0 {
                 found.push(Problem::new(format!("{path}.max_body"), "must not be 0"));
             }
+            field_rules(&format!("{path}.fields"), source, found);
             if source.credential_place().is_none() {
                 let path = format!("{path}.credential_in");
                 found.push(Problem::new(path, "must be `header:NAME` or `query:NAME`"));
@@ -299,6 +346,30 @@ impl Settings {
     }
 }
 
+/// Where a sender's fields stand.
+fn field_rules(path: &str, source: &SourceSettings, found: &mut Vec<Problem>) {
+    let fields = &source.fields;
+    if source.vendor == "generic" && fields.id.is_empty() {
+        let problem = Problem::new(format!("{path}.id"), "is missing: without an id no duplicate is known");
+        found.push(problem.hint("such as [\"/id\"]; several are joined, where one is not unique"));
+    }
+    let named = [
+        ("items", &fields.items),
+        ("event_type", &fields.event_type),
+        ("time", &fields.time),
+        ("account", &fields.account),
+        ("subject", &fields.subject),
+    ];
+    let ids = fields.id.iter().map(|pointer| ("id", pointer));
+    let pointers = named.into_iter().filter_map(|(name, pointer)| Some((name, pointer.as_ref()?)));
+    for (name, pointer) in ids.chain(pointers) {
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            let problem = Problem::new(format!("{path}.{name}"), "is not a JSON pointer (RFC 6901)");
+            found.push(problem.hint("it begins with a slash, such as /data/id"));
+        }
+    }
+}
+
 fn provider_rules(path: &str, provider: &ProviderSettings, found: &mut Vec<Problem>) {
     found.extend(provider.base_url.as_ref().and_then(|url| http_url(&format!("{path}.base_url"), url)));
     if provider.attempts == 0 {
@@ -314,6 +385,15 @@ fn provider_rules(path: &str, provider: &ProviderSettings, found: &mut Vec<Probl
         let problem = Problem::new(format!("{path}.api_key"), "is missing");
         found.push(problem.hint("only a server of your own (`base_url`) goes without"));
     }
+}
+
+fn missing(path: &str) -> Problem {
+    let variable = format!("LONGSHORE_{}", path.replace('.', "_").to_uppercase());
+    Problem::new(path, "is missing").hint(format!("set it in the file, or as {variable}"))
+}
+
+fn is_header_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 fn http_url(path: &str, text: &str) -> Option<Problem> {

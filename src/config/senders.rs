@@ -7,7 +7,10 @@ use humantime_serde::deserialize as duration;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use crate::config::secret::{SecretError, SecretRef};
+use crate::{
+    config::secret::{SecretError, SecretRef},
+    domain::timestamp::Timestamp,
+};
 
 /// State of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +64,15 @@ impl KeySettings {
             (None, Some(public)) => Ok(SecretString::from(public.clone())),
             (None, None) => Err(SecretError::NoKey),
         }
+    }
+
+    /// May it sign at this time? Active, and within its dates; a date that cannot be read counts as none.
+    #[must_use]
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        let time = |text: &Option<String>| text.as_deref().and_then(Timestamp::parse_rfc3339);
+        self.state == KeyState::Active
+            && time(&self.not_before).is_none_or(|from| from <= now)
+            && time(&self.not_after).is_none_or(|until| now <= until)
     }
 }
 
@@ -157,7 +169,7 @@ pub struct SourceSettings {
     #[config(default = [])]
     pub origins: Vec<String>,
 
-    /// Vendor `generic`: where the fields stand.
+    /// Vendor `generic`: where the fields stand. Vendor `sendgrid` looks at `account` only (`/tenant` when absent).
     #[config(nested)]
     pub fields: FieldSettings,
 

@@ -8,9 +8,12 @@ use confique::Config;
 use humantime_serde::deserialize as duration;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{
-    secret::SecretRef,
-    senders::{ProviderSettings, SealKeySettings, SourceSettings, TenantSettings},
+use crate::{
+    config::{
+        secret::SecretRef,
+        senders::{KeySettings, ProviderSettings, SealKeySettings, SourceSettings, TenantSettings},
+    },
+    domain::timestamp::Timestamp,
 };
 
 /// All settings of one process.
@@ -52,6 +55,10 @@ pub struct Settings {
     /// Sending through the WhatsApp Cloud API.
     #[config(nested)]
     pub whatsapp: WhatsappSettings,
+
+    /// The edge, `longshore intake`: webhooks over HTTP, onto the queue.
+    #[config(nested)]
+    pub intake: IntakeSettings,
 
     /// Health and metrics.
     #[config(nested)]
@@ -236,6 +243,18 @@ pub struct SealSettings {
     pub sign_with: Option<String>,
 }
 
+impl SealSettings {
+    /// The key that seals for this source at this time: `sign_with` where it may, else the first good one that may.
+    #[must_use]
+    pub fn key_for(&self, source: &str, now: Timestamp) -> Option<&KeySettings> {
+        let may = |key: &&SealKeySettings| key.sources.iter().any(|name| name == source || name == "*");
+        let good = |key: &&KeySettings| key.is_good(now);
+        let mut keys = self.keys.iter().filter(may).map(|key| &key.key);
+        let preferred = keys.clone().filter(good).find(|key| Some(&key.id) == self.sign_with.as_ref());
+        preferred.or_else(|| keys.find(good))
+    }
+}
+
 /// The language models.
 #[derive(Clone, Debug, Config)]
 pub struct LlmSettings {
@@ -268,6 +287,67 @@ pub struct WhatsappSettings {
     /// Longest time for one call.
     #[config(env = "LONGSHORE_WHATSAPP_TIMEOUT", default = "15s", deserialize_with = duration)]
     pub timeout: Duration,
+}
+
+/// The edge.
+#[derive(Clone, Debug, Config)]
+pub struct IntakeSettings {
+    /// Where `POST /hooks/SOURCE` listens, without TLS: a proxy or load balancer in front terminates it. Port 0 takes
+    /// a free one.
+    #[config(env = "LONGSHORE_INTAKE_LISTEN", default = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// Scheme and host as the vendors know them. Some sign the URL: it is told as configured, never rebuilt from `Host`
+    /// or `X-Forwarded-*`. A source's own `public_url` comes first. Absent: the address where it listens.
+    /// Example: `"https://hooks.example.com"`
+    #[config(env = "LONGSHORE_INTAKE_PUBLIC_URL")]
+    pub public_url: Option<String>,
+
+    /// How long a request waits for others to share its call to the queue: ten cost as much as one.
+    #[config(env = "LONGSHORE_INTAKE_LINGER", default = "5ms", deserialize_with = duration)]
+    pub linger: Duration,
+
+    /// Longest time for a request's body to arrive; then 408.
+    #[config(env = "LONGSHORE_INTAKE_BODY_TIMEOUT", default = "10s", deserialize_with = duration)]
+    pub body_timeout: Duration,
+
+    /// Longest wait for the queue to take a request; then 429. HubSpot gives up after 5 s.
+    #[config(env = "LONGSHORE_INTAKE_SEND_TIMEOUT", default = "4s", deserialize_with = duration)]
+    pub send_timeout: Duration,
+
+    /// How long a stopping edge finishes the requests that it has. At least `intake.send_timeout` + 1 s, and less than
+    /// the time that the supervisor gives it (TimeoutStopSec, terminationGracePeriodSeconds).
+    #[config(env = "LONGSHORE_INTAKE_DRAIN", default = "20s", deserialize_with = duration)]
+    pub drain: Duration,
+
+    /// Requests worked at once; further ones get 429.
+    #[config(env = "LONGSHORE_INTAKE_MAX_WAITING", default = 1024)]
+    pub max_waiting: usize,
+
+    /// Bytes of request bodies held at once; further ones get 429. At its peak each byte is held about four times.
+    #[config(env = "LONGSHORE_INTAKE_MAX_BYTES", default = 67_108_864)]
+    pub max_bytes: usize,
+
+    /// Connections open at once; further ones wait to be accepted.
+    #[config(env = "LONGSHORE_INTAKE_MAX_CONNECTIONS", default = 4096)]
+    pub max_connections: usize,
+
+    /// Header in which the proxy tells the SHA-256 fingerprint (hex) of the client's certificate. The proxy must
+    /// overwrite it: whoever can set it is believed. Absent: no certificate is known.
+    /// Example: `"x-client-cert-sha256"`
+    #[config(env = "LONGSHORE_INTAKE_CLIENT_CERTIFICATE_HEADER")]
+    pub client_certificate_header: Option<String>,
+
+    /// Header in which the proxy tells the client's address; of several in a list the last one counts, which the
+    /// nearest proxy added. Absent: the address of the connection.
+    /// Example: `"x-forwarded-for"`
+    #[config(env = "LONGSHORE_INTAKE_CLIENT_IP_HEADER")]
+    pub client_ip_header: Option<String>,
+
+    /// Folder for what a vendor tells only once and an operator needs: verification keys of Marketing Cloud
+    /// callbacks. Made when needed, readable by us alone.
+    #[config(env = "LONGSHORE_INTAKE_STATE_DIR", default = "longshore-intake")]
+    pub state_dir: PathBuf,
 }
 
 /// Health and metrics.

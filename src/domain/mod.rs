@@ -11,5 +11,6 @@ pub mod money;
 pub mod outcome;
 pub mod reason;
 pub mod record;
+pub mod salesforce_id;
 pub mod timestamp;
 pub mod usage;

@@ -1,4 +1,4 @@
-//! Signs of life that the worker leaves and the health endpoint reads.
+//! Signs of life that a worker or an edge leaves and the health endpoint reads.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::SeqCst},
@@ -12,7 +12,7 @@ const LATE_TICK: Duration = Duration::from_secs(10);
 /// How long a poll may take beyond the wait that was asked for.
 const SLOW_POLL: Duration = Duration::from_secs(60);
 
-/// Signs of life. Ages are measured with the monotonic clock, so that a corrected wall clock kills nobody.
+/// Signs of life. What is said of polls is said of sends in a process that only sends. Ages are measured with the monotonic clock, so that a corrected wall clock kills nobody.
 #[derive(Debug)]
 pub struct Vitals {
     started: Instant,
@@ -48,6 +48,12 @@ impl Vitals {
             full: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// For a process that never polls: no poll loop can be stuck.
+    #[must_use]
+    pub fn without_polls() -> Self {
+        Self { full: AtomicBool::new(true), ..Self::default() }
     }
 
     fn now(&self) -> u64 {
@@ -106,6 +112,13 @@ impl Vitals {
     pub fn last_poll(&self) -> (Duration, Option<Timestamp>, u32) {
         let at = Some(Timestamp(self.success_at.load(SeqCst))).filter(|at| at.0 != 0);
         (self.age(&self.success), at, self.failures.load(SeqCst))
+    }
+
+    /// How many calls to the queue failed in a row, where the latest began within the last `window`. An older
+    /// failure says nothing about now.
+    #[must_use]
+    pub fn failing(&self, window: Duration) -> u32 {
+        if self.age(&self.poll) <= window { self.failures.load(SeqCst) } else { 0 }
     }
 
     /// What is stuck inside this process, if anything. Never asks the outside: a restart would not help it.

@@ -13,7 +13,6 @@ use crate::{
 };
 
 /// One kind of sender: what its bodies say. How it is proved is its scheme's business.
-#[derive(Debug)]
 pub struct Vendor {
     /// What `vendor` in the configuration says.
     pub name: &'static str,
@@ -29,8 +28,10 @@ pub struct Vendor {
     pub(super) read: fn(&Reading<'_>) -> Vec<Item>,
 }
 
+/// Takes credentials out of a body; `None` when it holds none.
+pub type Redact = fn(&[u8]) -> Option<Vec<u8>>;
+
 /// One way to prove a sender.
-#[derive(Debug)]
 pub struct Scheme {
     /// What `scheme` in the configuration says.
     pub name: &'static str,
@@ -38,13 +39,25 @@ pub struct Scheme {
     pub headers: &'static [&'static str],
     /// What an edge answers, where the vendor wants more than a 200.
     pub handshake: Handshake,
-    /// Takes credentials out of a body before anything keeps it; `None` when it holds none. Only for schemes that
-    /// do not sign the body.
-    pub redact: Option<fn(&[u8]) -> Option<Vec<u8>>>,
+    /// Applied before anything keeps a body. Only for schemes that do not sign it.
+    pub redact: Option<Redact>,
     /// Proves the sender.
     pub(super) verify: fn(&Evidence<'_>) -> Result<Proof, Fault>,
     /// Signs a request as the vendor would.
     pub(super) sign: fn(&Order<'_>) -> Result<HttpRequest, SignError>,
+}
+
+// By hand: a row's name says all, wherever settings are shown.
+impl std::fmt::Debug for Vendor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Vendor").field(&self.name).finish()
+    }
+}
+
+impl std::fmt::Debug for Scheme {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Scheme").field(&self.name).finish()
+    }
 }
 
 /// What a vendor wants from an edge besides a 200.
@@ -155,6 +168,14 @@ impl Item {
     /// A body that cannot be read at all.
     pub(super) fn unreadable(fault: Fault) -> Vec<Self> {
         vec![Self::alone(Err(fault))]
+    }
+
+    /// Each item of a list, in its order: a bad one is refused alone.
+    pub(super) fn each(items: Vec<Value>, read: impl Fn(&Value) -> Result<Draft, Fault>) -> Vec<Self> {
+        let numbered = items.into_iter().enumerate();
+        numbered
+            .map(|(index, item)| Self { index: Some(index), draft: read(&item), json: Some(item) })
+            .collect()
     }
 
     /// The only item of its body.

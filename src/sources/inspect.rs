@@ -6,7 +6,7 @@ use crate::{
     domain::{envelope::HttpRequest, event::Fact, reason::Reason, timestamp::Timestamp},
     sources::{
         contract::{Evidence, Scheme, Vendor},
-        read::items,
+        read::{items, tenant_of},
         rejection::{ItemRejection, shorten},
     },
 };
@@ -69,4 +69,10 @@ pub fn take_apart(
         })
     });
     seen.collect()
+}
+
+/// The tenant of what this account sends; of the source where no account decides.
+#[must_use]
+pub fn tenant<'a>(vendor: &Vendor, settings: &'a SourceSettings, account: &str) -> Option<&'a str> {
+    tenant_of(vendor, settings, account)
 }

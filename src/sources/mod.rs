@@ -6,6 +6,7 @@
 
 pub mod contract;
 pub mod decode;
+mod exact_json;
 mod fields;
 mod freshness;
 mod gzip;
@@ -14,14 +15,19 @@ mod keys;
 pub mod objects;
 pub mod opened;
 pub mod prove;
+mod public_key;
 pub mod read;
+mod records;
 pub mod rejection;
 pub mod schemes;
 pub mod senders;
 pub mod sign;
 mod signature;
+mod soap;
+mod unique_json;
 pub mod vendors;
 pub mod verified;
+mod xml;
 
 use crate::{
     config::{Settings, Trust},

@@ -96,18 +96,20 @@ fn to_event(message: &Message, draft: Draft) -> Result<Event, Fault> {
     })
 }
 
-/// By the account, by a part of it (`waba/phone`: the phone before the business), then by the source.
 fn tenant(message: &Message, account: &str) -> Result<TenantId, Fault> {
-    let settings = &message.sender.settings;
+    tenant_of(message.sender.vendor, &message.sender.settings, account)
+        .map(|tenant| TenantId(tenant.to_owned()))
+        .ok_or_else(|| (Reason::TenantUnknown, "neither the account nor the source has a tenant".to_owned()))
+}
+
+/// By the account, by a part of it (`waba/phone`: the phone before the business), then by the source.
+pub(super) fn tenant_of<'a>(vendor: &Vendor, settings: &'a SourceSettings, account: &str) -> Option<&'a str> {
     let by_account = || {
         let parts = std::iter::once(account).chain(account.rsplit('/'));
         parts.filter_map(|part| settings.accounts.get(part)).next()
     };
-    let by_account = if message.sender.vendor.tenant_by_account { by_account() } else { None };
-    by_account
-        .or(settings.tenant.as_ref())
-        .map(|tenant| TenantId(tenant.clone()))
-        .ok_or_else(|| (Reason::TenantUnknown, "neither the account nor the source has a tenant".to_owned()))
+    let by_account = if vendor.tenant_by_account { by_account() } else { None };
+    by_account.or(settings.tenant.as_ref()).map(String::as_str)
 }
 
 /// Times that decide what is newer.

@@ -68,6 +68,9 @@ metrics! {
     Counter, "longshore_commit_groups_total", "Transactions of the store that carried a group, by verb.";
     Histogram(SIZES), "longshore_commit_group_size", "Members of a group, by verb.";
     Counter, "longshore_sqs_calls_total", "Requests to the queue by operation, repeated attempts included: each is billed.";
+    Counter, "longshore_edge_requests_total", "Requests to the edge by source (`unknown` where none is configured) and outcome.";
+    Histogram(SECONDS), "longshore_edge_request_seconds", "Time from a request's head to the queue's word that it has it.";
+    Histogram(SIZES), "longshore_edge_batch_size", "Requests that shared one call to the queue.";
     Counter, "longshore_llm_requests_total", "LLM calls by provider, model and outcome.";
     Histogram(SECONDS), "longshore_llm_request_seconds", "Duration of LLM calls by provider and model.";
     Counter, "longshore_llm_tokens_total", "LLM tokens by provider, model and kind.";
@@ -170,6 +173,16 @@ pub fn zero_source(source: &str, kinds: &[&'static str]) {
     for reason in Reason::ALL.iter().take_while(|reason| **reason != Reason::Expired) {
         counter!("longshore_rejected_total", "source" => source.to_owned(), "reason" => reason.code())
             .increment(0);
+    }
+}
+
+/// Counters of the edge's configured sources at zero.
+pub fn zero_edge<'a>(sources: impl Iterator<Item = &'a String>) {
+    for source in sources {
+        for outcome in ["accepted", "queue_unavailable", "busy", "rate_limited", "too_large"] {
+            counter!("longshore_edge_requests_total", "source" => source.clone(), "outcome" => outcome)
+                .increment(0);
+        }
     }
 }
 

@@ -128,3 +128,14 @@ fn an_unreadable_secret_is_named() {
     let found: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
     assert_eq!(found, ["whatsapp.access_token: environment variable LONGSHORE_NOT_THERE is not set"]);
 }
+
+#[test]
+fn rce_4a_a_configured_sender_needs_an_id_and_pointers() {
+    let loaded = "[sources.desk]\nvendor = \"generic\"\nfields.time = \"when\"\nfields.items = \"\"\n";
+    let mut loaded = from_toml(loaded, &[]).unwrap();
+    loaded.check_rules(&Known { vendors: vec!["generic".into()], ..Known::default() });
+    let found: String = loaded.problems.iter().map(|problem| format!("{problem}\n")).collect();
+    assert!(found.contains("sources.desk.fields.id: is missing"), "{found}");
+    assert!(found.contains("sources.desk.fields.time: is not a JSON pointer"), "{found}");
+    assert!(!found.contains("fields.items"), "{found}");
+}

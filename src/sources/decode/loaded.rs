@@ -25,14 +25,14 @@ const POINTER_CLASSES: [&str; 2] =
 
 /// A delivery whose whole body is here.
 pub struct Loaded<'a> {
-    pub(in crate::sources) delivery: &'a Delivery,
-    pub(in crate::sources) body: Cow<'a, str>,
+    pub(crate) delivery: &'a Delivery,
+    pub(crate) body: Cow<'a, str>,
 }
 
 impl Loaded<'_> {
     /// A text attribute that is not empty; names are compared without regard to case, because edges copy them from
     /// HTTP headers.
-    pub(in crate::sources) fn attribute(&self, name: &str) -> Option<String> {
+    pub(crate) fn attribute(&self, name: &str) -> Option<String> {
         let attributes = &self.delivery.attributes;
         let text = self.delivery.text(name).map(str::to_owned).or_else(|| {
             attributes.iter().find_map(|(found, value)| match value {
@@ -44,7 +44,7 @@ impl Loaded<'_> {
     }
 
     /// The name of a source in an attribute.
-    pub(in crate::sources) fn source(&self, name: &str) -> Result<Option<SourceName>, Rejection> {
+    pub(crate) fn source(&self, name: &str) -> Result<Option<SourceName>, Rejection> {
         match self.attribute(name) {
             Some(text) if is_name(&text) => Ok(Some(SourceName(text))),
             Some(_) => Err(malformed(format!("{name} is not a source's name"))),
@@ -54,7 +54,7 @@ impl Loaded<'_> {
 }
 
 /// Names of sources and edges: what can stand in a metric label and in a path.
-pub(in crate::sources) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     (1..=128).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
 }

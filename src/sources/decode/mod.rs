@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub use loaded::{Loaded, load};
-pub(in crate::sources) use names::CONTENT_ENCODING;
+pub(crate) use names::CONTENT_ENCODING;
 pub use names::{AWS_V1, ENVELOPE_V1, FORM, FORMS, JOB_V1, SOURCE, WAKE_V1, WEBHOOK_V1};
 
 /// What the queue's configuration says about its messages.

@@ -19,14 +19,14 @@ pub const AWS_V1: &str = "aws.v1";
 pub const FORMS: [&str; 5] = [ENVELOPE_V1, JOB_V1, WAKE_V1, WEBHOOK_V1, AWS_V1];
 
 /// Attribute that says how a body was made text.
-pub(in crate::sources) const BODY_ENCODING: &str = "body-encoding";
+pub(crate) const BODY_ENCODING: &str = "body-encoding";
 /// Attribute, and header, that says how a body is compressed.
-pub(in crate::sources) const CONTENT_ENCODING: &str = "content-encoding";
+pub(crate) const CONTENT_ENCODING: &str = "content-encoding";
 /// Attribute with a request's method.
-pub(in crate::sources) const METHOD: &str = "method";
+pub(crate) const METHOD: &str = "method";
 /// Attribute with a request's URL.
-pub(in crate::sources) const URL: &str = "url";
+pub(crate) const URL: &str = "url";
 /// Attribute with a request's headers, as JSON.
-pub(in crate::sources) const HEADERS: &str = "headers";
+pub(crate) const HEADERS: &str = "headers";
 /// Attributes of the extended client libraries: the body is a pointer. The value is the body's size in bytes.
-pub(in crate::sources) const POINTER_MARKS: [&str; 2] = ["ExtendedPayloadSize", "SQSLargePayloadSize"];
+pub(crate) const POINTER_MARKS: [&str; 2] = ["ExtendedPayloadSize", "SQSLargePayloadSize"];

@@ -39,21 +39,21 @@ fn verify(evidence: &Evidence<'_>) -> Result<Proof, Fault> {
 }
 
 /// A signed message of the internal scheme, as received.
-pub(in crate::sources) struct Signed<'a> {
+pub(crate) struct Signed<'a> {
     /// `webhook-id`.
-    pub(in crate::sources) id: Option<&'a str>,
+    pub(crate) id: Option<&'a str>,
     /// `webhook-timestamp`.
-    pub(in crate::sources) timestamp: Option<&'a str>,
+    pub(crate) timestamp: Option<&'a str>,
     /// `webhook-signature`.
-    pub(in crate::sources) signature: Option<&'a str>,
+    pub(crate) signature: Option<&'a str>,
     /// `webhook-key-id`: a selector, not signed.
-    pub(in crate::sources) key_id: Option<&'a str>,
+    pub(crate) key_id: Option<&'a str>,
     /// The bytes as sent.
-    pub(in crate::sources) body: &'a [u8],
+    pub(crate) body: &'a [u8],
 }
 
 /// Judges a signed message. A key id that is known restricts the search to its key; one that is not known fails.
-pub(in crate::sources) fn check<'k>(
+pub(crate) fn check<'k>(
     signed: &Signed<'_>,
     keys: impl Iterator<Item = &'k KeySettings>,
     now: Timestamp,
@@ -80,7 +80,7 @@ pub(in crate::sources) fn check<'k>(
 }
 
 /// What recognises a redriven copy of a signed message, whatever its new times: sender, id and body.
-pub(in crate::sources) fn seal_hash(source: &str, id: &str, body: &[u8]) -> String {
+pub(crate) fn seal_hash(source: &str, id: &str, body: &[u8]) -> String {
     sha256_hex(&[source.as_bytes(), id.as_bytes(), body])
 }
 

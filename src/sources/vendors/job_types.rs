@@ -52,7 +52,7 @@ fn compile(schema: Schema) -> Option<Validator> {
 }
 
 /// Holds a whole job against the CloudEvents schema.
-pub(in crate::sources) fn check_cloud_event(body: &Value) -> Result<(), Fault> {
+pub(crate) fn check_cloud_event(body: &Value) -> Result<(), Fault> {
     check(&CLOUD_EVENT_CHECK, "", body)
 }
 
@@ -60,7 +60,7 @@ pub(in crate::sources) fn check_cloud_event(body: &Value) -> Result<(), Fault> {
 ///
 /// `unknown_version` for a known name in another version, `unknown_type` for other names and for drills where they
 /// are not allowed, `schema_mismatch` naming the place where the data breaks the type's schema.
-pub(in crate::sources) fn fact(job_type: &str, data: &Value, drills: bool) -> Result<Fact, Fault> {
+pub(crate) fn fact(job_type: &str, data: &Value, drills: bool) -> Result<Fact, Fault> {
     let (name, version) = job_type.rsplit_once(".v").unwrap_or((job_type, ""));
     match (name, version) {
         ("longshore.chat.usage", "1") => chat_usage(data),

@@ -36,18 +36,17 @@ fn read(reading: &Reading<'_>) -> Vec<Item> {
 }
 
 /// Every message and status of every change, in the order of the body. Changes of other fields than `messages`
-/// (`account_update` ...) hold nothing for us.
+/// (`account_update` ...) hold nothing for us, and neither do errors that speak of no message. A part that cannot be
+/// read is refused alone.
 fn items(body: &Value) -> Result<Vec<Item>, Fault> {
     if body.get("object").and_then(Value::as_str) != Some("whatsapp_business_account") {
         return Err(mismatch("/object", "whatsapp_business_account is expected"));
     }
     let mut found = Vec::new();
     for entry in fields::list(body, "/entry")? {
-        let waba = fields::text(entry, "/id")?;
-        for change in fields::list(entry, "/changes")? {
-            if change.get("field").and_then(Value::as_str) == Some("messages") {
-                items_of_change(&waba, change, &mut found)?;
-            }
+        match changes(entry) {
+            Ok(changes) => changes.for_each(|(waba, change)| items_of_change(&waba, change, &mut found)),
+            Err(fault) => refuse(entry, within("/entry", fault), &mut found),
         }
     }
     if found.len() > MOST_ITEMS {
@@ -56,12 +55,23 @@ fn items(body: &Value) -> Result<Vec<Item>, Fault> {
     Ok(found)
 }
 
-fn items_of_change(waba: &str, change: &Value, found: &mut Vec<Item>) -> Result<(), Fault> {
-    let context = |fault: Fault| (fault.0, format!("/entry/changes/value{}", fault.1));
+/// The changes of an entry that hold messages or statuses, each with the business account.
+fn changes(entry: &Value) -> Result<impl Iterator<Item = (String, &Value)>, Fault> {
+    let waba = fields::text(entry, "/id");
+    let of_messages = |change: &&Value| change.get("field").and_then(Value::as_str) == Some("messages");
+    let changes: Vec<_> = fields::list(entry, "/changes")?.iter().filter(of_messages).collect();
+    let waba = if changes.is_empty() { String::new() } else { waba? };
+    Ok(changes.into_iter().map(move |change| (waba.clone(), change)))
+}
+
+fn items_of_change(waba: &str, change: &Value, found: &mut Vec<Item>) {
     let empty = Value::Null;
     let value = change.get("value").unwrap_or(&empty);
-    let messages = fields::list(value, "/messages").map_err(context)?;
-    let statuses = fields::list(value, "/statuses").map_err(context)?;
+    let lists = fields::list(value, "/messages").and_then(|m| Ok((m, fields::list(value, "/statuses")?)));
+    let (messages, statuses) = match lists {
+        Ok(lists) => lists,
+        Err(fault) => return refuse(change, within("/entry/changes/value", fault), found),
+    };
     let phone = fields::text(value, "/metadata/phone_number_id");
     let drafts = messages
         .iter()
@@ -72,7 +82,14 @@ fn items_of_change(waba: &str, change: &Value, found: &mut Vec<Item>) -> Result<
     for (item, draft) in drafts {
         found.push(Item { index: Some(found.len()), json: Some(item.clone()), draft });
     }
-    Ok(())
+}
+
+fn refuse(part: &Value, fault: Fault, found: &mut Vec<Item>) {
+    found.push(Item { index: Some(found.len()), json: Some(part.clone()), draft: Err(fault) });
+}
+
+fn within(place: &str, (reason, detail): Fault) -> Fault {
+    (reason, format!("{place}{detail}"))
 }
 
 fn message(waba: &str, phone: &str, value: &Value, item: &Value) -> Result<Draft, Fault> {
@@ -139,14 +156,13 @@ fn status(waba: &str, phone: &str, item: &Value) -> Result<Draft, Fault> {
             ));
         }
     };
-    let error = item.pointer("/errors/0/code");
     let fact = Fact::DeliveryStatus(DeliveryStatus {
         channel: Channel::Whatsapp,
         vendor_id: id.clone(),
         state,
         at,
         recipient: recipient.clone(),
-        error_code: error.and_then(Value::as_i64).map(|code| code.to_string()),
+        error_code: fields::id(item, "/errors/0/code").ok(),
         command_id: fields::optional_text(item, "/biz_opaque_callback_data"),
     });
     // A message has one id through all its states: only both together are unique.
