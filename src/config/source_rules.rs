@@ -28,7 +28,8 @@ impl Settings {
                     Problem::new(format!("{path}.scheme"), "counts only on a queue with `trust = \"queue\"`");
                 found.push(problem.hint("here all its messages become dead letters").warning());
             }
-            if source.keys.is_empty() && !by_policy {
+            let shows_itself = by_policy || self.queue.trust.is_some() || !source.organization_ids.is_empty();
+            if source.keys.is_empty() && !shows_itself {
                 let problem =
                     Problem::new(format!("{path}.keys"), "no key: all its messages become dead letters");
                 found.push(problem.warning());
