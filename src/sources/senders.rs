@@ -80,6 +80,11 @@ impl Senders {
         self.sources.get(source)
     }
 
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Sender)> {
+        self.sources.iter().map(|(name, sender)| (name.as_str(), &**sender))
+    }
+
     pub(super) fn find(&self, source: &SourceName) -> Result<&Arc<Sender>, Fault> {
         let unknown = || (Reason::UnknownSource, "no source of this name is configured".to_owned());
         self.get(source.as_str()).ok_or_else(unknown)

@@ -7,7 +7,7 @@ use longshore::{
     config::from_toml,
     domain::{
         command::{Action, Command},
-        event::{Event, Fact},
+        event::{Channel, Event, Fact},
         ids::TenantId,
         outcome::{Failure, Fence, Outcome, Settled, Verdict},
         reason::Reason,
@@ -49,7 +49,13 @@ impl Workshop {
             Gateway::new(&settings, Arc::clone(&store), writer, &Http::new().unwrap(), clock.clone())
                 .unwrap();
         let prices = gateway.prices();
-        let tools = Tools { store: Arc::clone(&store), gateway: Arc::new(gateway), clock, prices };
+        let tools = Tools {
+            store: Arc::clone(&store),
+            gateway: Arc::new(gateway),
+            clock,
+            prices,
+            channels: [Channel::Whatsapp].into(),
+        };
         let mut world = World::new();
         world.drills = true;
         Self { tools, store, world, _folder: folder }
@@ -111,6 +117,7 @@ fn kinds(outcome: &Outcome) -> Vec<&'static str> {
         Write::Result(_) => "result",
         Write::DeliveryStatus(_) => "delivery_status",
         Write::Ledger(_) => "ledger",
+        Write::Erase(_) => "erase",
     };
     outcome.writes.iter().map(kind).collect()
 }
