@@ -116,11 +116,13 @@ impl App {
         let gateway =
             Gateway::new(&settings, Arc::clone(&store), Arc::clone(&writer), &http, Arc::clone(&clock))?;
         let gateway = Arc::new(gateway);
+        let channels = messaging::channels(&settings, &http).map_err(anyhow::Error::msg)?;
         let tools = Tools {
             store: Arc::clone(&store),
             gateway: Arc::clone(&gateway),
             clock: Arc::clone(&clock),
             prices: gateway.prices(),
+            channels: channels.keys().copied().collect(),
         };
         let drain = settings.worker.drain;
         let parts = Parts {
@@ -134,7 +136,7 @@ impl App {
             objects: open_objects(&settings).await,
             wake_key: wake_key(&settings)?,
             tools: Arc::new(tools),
-            channels: messaging::channels(&settings, &http).map_err(anyhow::Error::msg)?,
+            channels,
             clock,
             trail,
             vitals: Arc::clone(&vitals),

@@ -10,7 +10,7 @@ use crate::{
         output::{printable, say, say_json, say_table},
     },
     domain::{
-        dead_letter::{DeadLetter, DeadLetterFilter, DeadLetterState},
+        dead_letter::{DeadLetter, DeadLetterFilter},
         reason::Reason,
     },
     lifecycle::{ExitCode, Stop},
@@ -133,7 +133,7 @@ impl DlqCommand {
 
 fn table(letters: &[DeadLetter]) {
     let row = |letter: &DeadLetter| {
-        let state = if letter.state == DeadLetterState::Open { "open" } else { "replayed" };
+        let state = letter.state.name();
         vec![
             letter.id.clone(),
             letter.kind.name().to_owned(),

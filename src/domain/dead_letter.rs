@@ -52,6 +52,29 @@ pub enum DeadLetterState {
     Open,
     /// Given a fresh start.
     Replayed,
+    /// Its content is gone by order of a person: it cannot be replayed.
+    Erased,
+}
+
+/// What stands in place of an erased content.
+pub const ERASED: &str = "erased by order";
+
+impl DeadLetterState {
+    /// The state of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Open, Self::Replayed, Self::Erased].into_iter().find(|state| state.name() == name)
+    }
+
+    /// The name in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Replayed => "replayed",
+            Self::Erased => "erased",
+        }
+    }
 }
 
 /// What a dead letter is about.

@@ -93,6 +93,9 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Whatsapp, Self::Sms, Self::Email, Self::Gohighlevel];
+
     /// The name in tables and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod command;
+pub mod data_subject;
 pub mod dead_letter;
 pub mod delivery;
 pub mod envelope;

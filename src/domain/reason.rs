@@ -85,6 +85,7 @@ reasons! {
     NotDue = "not_due", Defer, "The event asks to be worked later.", "Scheduled for later.";
     Busy = "busy", Defer, "Another delivery of the same event is being worked.", "Already being worked.";
     RateLimited = "rate_limited", Defer, "The provider asks to wait.", "An answer is delayed.";
+    SenderRateLimited = "sender_rate_limited", Defer, "Its sender sends more events than `sources.NAME.sender_events_per_minute` allows.", "An answer is delayed.";
 }
 
 impl Reason {

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::{
+    data_subject::DataSubject,
     event::{Channel, DeliveryState},
-    ids::{EventKey, TenantId},
+    ids::{EventKey, SourceName, TenantId},
     money::Money,
     timestamp::Timestamp,
     usage::{Usage, UsageSource},
@@ -28,10 +29,15 @@ pub enum Write {
     DeliveryStatus(StatusWrite),
     /// Usage reported by another system: exactly one ledger row for each event.
     Ledger(LedgerRow),
+    /// Erases what is held about a person or a record; comes after all other rows of its transaction.
+    Erase(EraseWrite),
 }
 
 /// Property that says whether a contact is gone, versioned like any other.
 pub const DELETED: &str = "$deleted";
+/// Property that says whether a contact changed in a way that was not told: it must be read again. Who reads it writes
+/// `false`, with the time of reading as its version.
+pub const STALE: &str = "$stale";
 /// Property that says whether a contact wants no messages, versioned like any other.
 pub const OPTED_OUT: &str = "$opted_out";
 
@@ -152,6 +158,27 @@ pub struct StatusWrite {
     pub error_code: Option<String>,
     /// Our command, where the vendor echoes it: settles an `unknown` one as sent.
     pub command_id: Option<String>,
+}
+
+/// What is to be erased: all that happened until `at`. Keeps ids only.
+#[derive(Clone, Debug)]
+pub struct EraseWrite {
+    /// Whose.
+    pub tenant: TenantId,
+    /// The source that ordered it: messages of its that could not be read are searched for the id.
+    pub source: SourceName,
+    /// `hubspot`, `gohighlevel` ...
+    pub system: String,
+    /// The record's id there.
+    pub object_id: String,
+    /// What its events are about.
+    pub subjects: Vec<DataSubject>,
+    /// Its ids among our contacts of that system; none, if it is no person.
+    pub contacts: Vec<String>,
+    /// Where the system is a channel: conversations with these contacts go, too.
+    pub channel: Option<Channel>,
+    /// What is newer stays.
+    pub at: Timestamp,
 }
 
 /// One billed call.

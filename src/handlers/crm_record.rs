@@ -3,7 +3,7 @@
 use crate::domain::{
     event::{CrmChange, CrmChangeKind, Event},
     outcome::Outcome,
-    record::{ContactWrite, DELETED, PropertyWrite, Write},
+    record::{ContactWrite, DELETED, PropertyWrite, STALE, Write},
 };
 
 /// Contacts become rows; other objects and other kinds of change are on record with their event, and no more.
@@ -15,7 +15,8 @@ pub(super) fn handle(event: &Event, change: &CrmChange) -> Outcome {
         CrmChangeKind::Changed(properties) => {
             properties.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
         }
-        CrmChangeKind::Stale | CrmChangeKind::Other(_) => Vec::new(),
+        CrmChangeKind::Stale => vec![(STALE.to_owned(), Some("true".to_owned()))],
+        CrmChangeKind::Other(_) => Vec::new(),
     };
     if change.object != "contact" || values.is_empty() {
         return Outcome::default();

@@ -89,8 +89,12 @@ fn to_reading(answer: &Answered) -> Result<Reading, Failure> {
         .map_err(|_| Failure::new(Reason::InvalidOutput, "the answer meets its schema and is no reading"))
 }
 
-/// Asked again by the outbox before it sends: this only saves planning what would be dropped.
+/// Asked again by the outbox before it sends: this only saves planning what would be dropped, or refused for want of
+/// a sender.
 async fn may_reply(tools: &Tools, event: &Event, message: &InboundMessage) -> Result<bool, Failure> {
+    if !tools.channels.contains(&message.channel) {
+        return Ok(false);
+    }
     let system = message.channel.name();
     let opted_out =
         tools.store.opted_out(&event.tenant, system, &message.from).await.map_err(store_failure)?;

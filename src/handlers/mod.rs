@@ -4,6 +4,7 @@ mod chat;
 mod crm_record;
 mod delivery_status;
 mod drill;
+mod erase;
 mod inbound_message;
 mod opt_out;
 pub mod tools;
@@ -28,7 +29,7 @@ pub async fn handle(tools: &Tools, work: &Work, event: &Event) -> Result<Outcome
         Fact::CrmChange(change) => Ok(crm_record::handle(event, change)),
         // The event itself is the record.
         Fact::Notice(_) => Ok(Outcome::default()),
-        Fact::Erase(_) => Ok(Outcome::default()),
+        Fact::Erase(order) => Ok(erase::handle(event, order)),
         Fact::ChatUsage(usage) => Ok(chat::handle(&tools.prices, event, usage)),
         Fact::Drill(drill) => drill::handle(work, drill).await,
     }

@@ -1,10 +1,10 @@
 //! What a handler may use. It never writes to the database itself: it returns what is to be written.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     clock::Clock,
-    domain::{outcome::Failure, reason::Reason},
+    domain::{event::Channel, outcome::Failure, reason::Reason},
     llm::{gateway::Gateway, pricing::PriceTable},
     store::contract::{Store, StoreError},
 };
@@ -20,6 +20,8 @@ pub struct Tools {
     pub clock: Arc<dyn Clock>,
     /// Prices of usage that other systems report.
     pub prices: Arc<PriceTable>,
+    /// Channels on which we can send; on the others people are heard, and not answered.
+    pub channels: BTreeSet<Channel>,
 }
 
 impl std::fmt::Debug for Tools {

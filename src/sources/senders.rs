@@ -98,6 +98,11 @@ impl Senders {
         claims.max_by_key(|(length, _)| *length).map(|(_, name)| SourceName(name.clone()))
     }
 
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Sender)> {
+        self.sources.iter().map(|(name, sender)| (name.as_str(), &**sender))
+    }
+
     pub(super) fn find(&self, source: &SourceName) -> Result<&Arc<Sender>, Fault> {
         let unknown = || (Reason::UnknownSource, "no source of this name is configured".to_owned());
         self.get(source.as_str()).ok_or_else(unknown)

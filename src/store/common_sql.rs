@@ -1,4 +1,11 @@
-//! Statements that both databases take as they are.
+//! Statements that both databases take as they are, and how long they keep keys.
+
+use std::time::Duration;
+
+/// Keys of events that are done stay in the inbox this long: a day longer than an event may be old.
+pub(super) const FORGET_AFTER: Duration = Duration::from_secs(45 * 24 * 3600);
+/// So many leave it in one short transaction.
+pub(super) const FORGET_AT_ONCE: i64 = 500;
 
 /// Levels for metrics, but for the dead letters.
 pub(super) const GAUGES: &str = "
@@ -14,7 +21,9 @@ pub(super) const COUNTS: &str = "
     SELECT 'conversations', count(*) FROM conversations UNION ALL
     SELECT 'dead_letters', count(*) FROM dead_letters UNION ALL
     SELECT 'deliveries', count(*) FROM deliveries UNION ALL
+    SELECT 'erasures', count(*) FROM erasures UNION ALL
     SELECT 'events', count(*) FROM events UNION ALL
+    SELECT 'forgotten', count(*) FROM forgotten UNION ALL
     SELECT 'inbox', count(*) FROM inbox UNION ALL
     SELECT 'llm_journal', count(*) FROM llm_journal UNION ALL
     SELECT 'llm_ledger', count(*) FROM llm_ledger UNION ALL

@@ -153,8 +153,8 @@ pub trait Store: Send + Sync + 'static {
     async fn schema(&self) -> Result<SchemaState>;
     /// Brings the schema up to date; names what it applied. Two processes at once apply it once.
     async fn migrate(&self) -> Result<Vec<String>>;
-    /// Small regular work: partitions ahead of time, lapsed `sending` commands, pauses that are over. Short
-    /// transactions.
+    /// Small regular work: partitions ahead of time, lapsed `sending` commands, pauses that are over, keys that are
+    /// old enough to be forgotten. Short transactions.
     async fn maintain(&self) -> Result<()>;
     /// Gives connections back; later calls fail.
     async fn close(&self);
@@ -163,7 +163,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Claims events that arrived, in one statement; answers in the order asked. Keys are distinct. A new
     /// key is stored with its event. A lapsed claim is taken over with a higher ticket. One whose start has
-    /// no end is `suspect`; when it had started in the lone lane that death is counted first.
+    /// no end is `suspect`; when it had started in the lone lane that death is counted first. A key that was forgotten
+    /// as a hash, and what happened before its subject was erased, is `Done`.
     async fn claim(&self, requests: &[ClaimRequest], lease: Duration) -> Result<Vec<Claim>>;
     /// Claims parked events whose time has come, with their stored event; answers in the order asked.
     /// Deletes the parked row. `start` as in [`ClaimRequest`].

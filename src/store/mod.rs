@@ -3,6 +3,7 @@
 mod common_sql;
 pub mod contract;
 pub mod group;
+pub(crate) mod mentions;
 pub(crate) mod migrations;
 pub mod postgres;
 pub(crate) mod record_rows;

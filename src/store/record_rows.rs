@@ -6,9 +6,12 @@ use serde::Serialize;
 
 use crate::{
     domain::{
-        ids::TenantId,
+        ids::{EventKey, TenantId},
         outcome::Held,
-        record::{ContactWrite, ConversationWrite, LedgerRow, MessageWrite, ResultWrite, StatusWrite, Write},
+        record::{
+            ContactWrite, ConversationWrite, EraseWrite, LedgerRow, MessageWrite, ResultWrite, StatusWrite,
+            Write,
+        },
     },
     store::{
         contract::Result,
@@ -105,6 +108,8 @@ pub(crate) struct RecordRows<'a> {
     pub(crate) results: Vec<ResultRow<'a>>,
     pub(crate) deliveries: Vec<DeliveryRow<'a>>,
     pub(crate) ledger: Vec<Cow<'a, LedgerRow>>,
+    /// Carried out after all others, each with the event that orders it.
+    pub(crate) erasures: Vec<(&'a EventKey, &'a EraseWrite)>,
 }
 
 impl<'a> RecordRows<'a> {
@@ -117,6 +122,7 @@ impl<'a> RecordRows<'a> {
             Write::Result(result) => self.results.push(result_row(held, result)?),
             Write::DeliveryStatus(status) => self.deliveries.push(delivery_row(status)),
             Write::Ledger(row) => self.ledger.push(ledger_row(row)),
+            Write::Erase(order) => self.erasures.push((&held.key, order)),
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use crate::{
     domain::{
         command::{Action, Command},
+        event::Event,
         ids::{CommandId, CorrelationId, EventKey, TenantId, sha256_hex},
         outcome::{Failure, Settled, Verdict},
         reason::Reason,
@@ -83,6 +84,12 @@ fn json_without_nul(text: String) -> String {
     }
     cleaned.push_str(rest);
     cleaned
+}
+
+/// Under which an event's key is remembered for good once it left the inbox: only where its sender told no time,
+/// for otherwise its age tells a duplicate.
+pub(crate) fn timeless_hash(event: &Event) -> Option<String> {
+    event.occurred_at.is_none().then(|| sha256_hex(&[event.key.as_str().as_bytes()]))
 }
 
 /// A change of one inbox row, fenced by its ticket.

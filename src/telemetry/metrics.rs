@@ -53,6 +53,8 @@ metrics! {
     Gauge, "longshore_messages_in_flight", "Slots taken by events and receives.";
     Gauge, "longshore_queue_messages", "Messages on the queue by state (visible, in_flight, delayed), as SQS estimates them.";
     Counter, "longshore_rejected_total", "Messages and items buried before they became events, by reason.";
+    Counter, "longshore_source_alerts_total", "Minutes in which a source sent more bad signatures than it may, by source.";
+    Counter, "longshore_dropped_total", "Rejected messages that were dropped and not kept in such a minute, by source and reason.";
     Counter, "longshore_events_total", "Events by outcome (arrived, duplicate, done, retried, deferred, parked, buried, handed_back, lost), source, kind and reason.";
     Histogram(SECONDS), "longshore_handling_seconds", "Time from start to commit of events that were done, by kind.";
     Counter, "longshore_leases_lost_total", "Leases that could not be extended: somebody else may work on the same event.";
@@ -170,6 +172,7 @@ pub fn zero_source(source: &str, kinds: &[&'static str]) {
             .increment(0);
         }
     }
+    counter!("longshore_source_alerts_total", "source" => source.to_owned()).increment(0);
     for reason in Reason::ALL.iter().take_while(|reason| **reason != Reason::Expired) {
         counter!("longshore_rejected_total", "source" => source.to_owned(), "reason" => reason.code())
             .increment(0);

@@ -1,12 +1,13 @@
 //! Committing a verdict, as often as it takes: a flicker of the database must not lose finished work.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use crate::{
     crash_point,
     domain::{
         outcome::{Failure, Fence, Settled, Verdict},
         reason::Reason,
+        record::Write,
     },
     retry::RetryPolicy,
     store::contract::StoreError,
@@ -21,6 +22,7 @@ const REFUSALS: u32 = 3;
 pub(super) async fn commit(context: &Context, covered: &Covered<'_>, verdict: Verdict) -> Option<Fence> {
     let point = after(&verdict);
     let (commands, parked) = plans(&verdict);
+    let erases = erases(&verdict);
     let mut settled = Settled { held: covered.held().clone(), verdict };
     let backoff = RetryPolicy::new(Duration::from_millis(50), Duration::from_secs(5));
     let mut refusals = 0;
@@ -33,6 +35,9 @@ pub(super) async fn commit(context: &Context, covered: &Covered<'_>, verdict: Ve
                 }
                 if parked {
                     context.parked.notify_one();
+                }
+                if erases {
+                    context.closed.store(true, Ordering::SeqCst);
                 }
                 return Some(fence);
             }
@@ -67,6 +72,14 @@ fn plans(verdict: &Verdict) -> (bool, bool) {
         Verdict::Bury(_) => (true, false),
         Verdict::Retry { park, .. } | Verdict::Defer { park, .. } => (false, *park),
         Verdict::HandBack => (false, false),
+    }
+}
+
+/// Dead letters may be erased with it: their copies must leave the DLQ.
+fn erases(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Done(outcome) => outcome.writes.iter().any(|write| matches!(write, Write::Erase(_))),
+        _ => false,
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn requeue(context: &Context, id: &str) -> Sent {
         Ok(Some(letter)) => {
             let attributes = attributes_from_json(&letter.attributes);
             let message = OutgoingMessage { body: letter.body, attributes, ..OutgoingMessage::default() };
-            context.replayed.store(true, Ordering::SeqCst);
+            context.closed.store(true, Ordering::SeqCst);
             send(&*context.parts.queue, message).await
         }
         Ok(None) => gone(),

@@ -47,12 +47,13 @@ pub(super) async fn keep_house_until_stopped(context: Arc<Context>) {
 
 async fn round(context: &Context, depth_read: &mut Option<Instant>) {
     upkeep(context).await;
+    context.rates.forget_idle();
     let every = if context.slots.in_hand() > BATCH { DEPTH_UNDER_LOAD } else { DEPTH_IDLE };
     if depth_read.is_none_or(|at| at.elapsed() >= every) {
         *depth_read = Some(Instant::now());
         read_depth(context).await;
     }
-    if context.replayed.swap(false, Ordering::SeqCst)
+    if context.closed.swap(false, Ordering::SeqCst)
         && let Err(error) = sweep(context).await
     {
         tracing::warn!(%error, "dead-letter queue not swept");
@@ -91,7 +92,7 @@ async fn read_depth(context: &Context) {
     }
 }
 
-/// Removes copies of closed dead letters from the DLQ. Looks only after a replay: every look costs receives.
+/// Removes copies of closed dead letters from the DLQ. Looks only after a replay or an erasure: every look costs receives.
 /// Copies that are still open become visible again by themselves; one that is left behind is harmless.
 async fn sweep(context: &Context) -> Result<(), QueueError> {
     let queue = &context.parts.dead_letter_queue;
@@ -108,17 +109,17 @@ async fn sweep(context: &Context) -> Result<(), QueueError> {
     Ok(())
 }
 
-/// The copies whose dead letter was replayed; none when the store cannot tell.
+/// The copies whose dead letter was replayed or erased; none when the store cannot tell.
 async fn closed(context: &Context, copies: &[Delivery]) -> Vec<Receipt> {
     let ids: Vec<String> =
         copies.iter().filter_map(|copy| copy.text(DEAD_ATTRIBUTE).map(ToOwned::to_owned)).collect();
     let filter = DeadLetterFilter { ids, closed: true, limit: 10, ..DeadLetterFilter::default() };
     let letters = context.parts.store.dead_letters(&filter).await.unwrap_or_default();
-    let replayed: HashSet<&str> = letters
+    let over: HashSet<&str> = letters
         .iter()
-        .filter(|letter| letter.state == DeadLetterState::Replayed)
+        .filter(|letter| letter.state != DeadLetterState::Open)
         .map(|letter| letter.id.as_str())
         .collect();
-    let is_closed = |copy: &&Delivery| copy.text(DEAD_ATTRIBUTE).is_some_and(|id| replayed.contains(id));
+    let is_closed = |copy: &&Delivery| copy.text(DEAD_ATTRIBUTE).is_some_and(|id| over.contains(id));
     copies.iter().filter(is_closed).map(|copy| copy.receipt.clone()).collect()
 }

@@ -1,5 +1,6 @@
 //! Everything that moves: receives, works, settles, sends, wakes.
 
+mod abuse;
 mod admit;
 mod commit;
 mod dead_letter_copy;
@@ -10,6 +11,7 @@ mod outbox;
 pub mod parts;
 mod pipeline;
 mod pressure;
+mod rates;
 mod receiver;
 pub mod run;
 mod scheduler;

@@ -26,7 +26,8 @@ use crate::{
         group::GroupCommit,
     },
     worker::{
-        lanes::Lanes, lease::Leases, pressure::Pressure, settlement::Settler, slots::Slots, trail::Trail,
+        abuse::Guard, lanes::Lanes, lease::Leases, pressure::Pressure, rates::Rates, settlement::Settler,
+        slots::Slots, trail::Trail,
     },
 };
 
@@ -71,6 +72,10 @@ pub(super) struct Context {
     pub(super) lanes: Lanes,
     pub(super) leases: Leases,
     pub(super) pressure: Pressure,
+    /// Against floods of forged messages.
+    pub(super) guard: Guard,
+    /// How fast one sender may be.
+    pub(super) rates: Rates,
     pub(super) settler: Settler,
     /// `maxReceiveCount` of the queue, where it has a redrive policy.
     pub(super) max_receive_count: Option<u32>,
@@ -84,8 +89,8 @@ pub(super) struct Context {
     pub(super) commands: Notify,
     /// Events were parked.
     pub(super) parked: Notify,
-    /// Something was replayed: its copy may still lie on the DLQ.
-    pub(super) replayed: AtomicBool,
+    /// Something was replayed or erased: its copy may still lie on the DLQ.
+    pub(super) closed: AtomicBool,
 }
 
 impl Context {

@@ -24,6 +24,7 @@ use crate::{
     },
     store::contract::{Claim, ClaimRequest, Replayed, StoreError, Wake, WakeClaim},
     worker::{
+        abuse::Fate,
         lanes::Place,
         lease::Lease,
         parts::Context,
@@ -48,7 +49,7 @@ pub(super) async fn process(
     }
     let verified = match verified(context, delivery).await {
         Ok(verified) => verified,
-        Err(Unproved::Rejected(rejection)) => return bury(context, delivery, rejection).await,
+        Err(Unproved::Rejected(rejection)) => return bury_unless_flooded(context, delivery, rejection).await,
         Err(Unproved::OurFault(reason, detail)) => return not_now(context, reason, detail),
     };
     crash_point::reach("verified");
@@ -159,7 +160,7 @@ async fn claim_wake(context: &Context, wake: &sources::verified::Wake) -> Result
     match claims.map_err(|error| no_store(context, &error))?.pop() {
         Some(WakeClaim::Mine(event, work)) => {
             if work.held.revision > Revision::default() {
-                context.replayed.store(true, Ordering::SeqCst);
+                context.closed.store(true, Ordering::SeqCst);
             }
             let place = place(context, &event);
             Ok(vec![Claimed { event: *event, claim: Claim::Mine(work), slot, place }])
@@ -194,6 +195,21 @@ async fn work(context: &Context, delivery: &Delivery, lease: &Lease, claimed: Ve
         _ if left => Settlement::Leave,
         Some(wait) => Settlement::RetryAfter(wait),
         None => Settlement::Ack,
+    }
+}
+
+/// Kept like everything that is rejected, unless its source sends so much of it that it is only counted.
+async fn bury_unless_flooded(context: &Context, delivery: &Delivery, rejection: Rejection) -> Settlement {
+    let now = context.parts.clock.now();
+    match context.guard.judge(rejection.source.as_ref(), rejection.reason, now) {
+        Fate::Keep => bury(context, delivery, rejection).await,
+        Fate::Drop { source, alert } => {
+            if alert {
+                context.parts.trail.note(Happening::Flooded { source: source.clone() });
+            }
+            context.parts.trail.note(Happening::Dropped { source, reason: rejection.reason });
+            Settlement::Ack
+        }
     }
 }
 

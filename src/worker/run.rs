@@ -16,12 +16,14 @@ use crate::{
     queue::contract::QueueError,
     store::contract::StoreError,
     worker::{
+        abuse::Guard,
         janitor::keep_house_until_stopped,
         lanes::Lanes,
         lease::Leases,
         outbox::carry_out_until_stopped,
         parts::{Context, Parts, StoreClock},
         pressure::Pressure,
+        rates::Rates,
         receiver::receive_until_stopped,
         scheduler::wake_until_stopped,
         settlement::Settler,
@@ -64,6 +66,8 @@ pub async fn start(parts: Parts) -> Result<Running, StartError> {
         lanes: Lanes::default(),
         leases: Leases::default(),
         pressure: Pressure::default(),
+        guard: Guard::new(&parts.senders),
+        rates: Rates::new(&parts.senders),
         settler: Settler::start(&parts.queue, &settling),
         max_receive_count: parts.queue.max_receive_count().await?,
         stopping: CancellationToken::new(),
@@ -71,7 +75,7 @@ pub async fn start(parts: Parts) -> Result<Running, StartError> {
         deliveries: TaskTracker::new(),
         commands: tokio::sync::Notify::new(),
         parked: tokio::sync::Notify::new(),
-        replayed: AtomicBool::new(false),
+        closed: AtomicBool::new(false),
         parts,
     });
     let (loops, leases) = (TaskTracker::new(), CancellationToken::new());

@@ -59,6 +59,18 @@ pub enum Happening {
         /// For operators.
         detail: String,
     },
+    /// More forged messages came within a minute than a source may send: further ones are dropped.
+    Flooded {
+        /// A configured source, or `unknown`.
+        source: String,
+    },
+    /// A rejected delivery was dropped, and not kept: its source sends too many of them.
+    Dropped {
+        /// A configured source, or `unknown`.
+        source: String,
+        /// Why it was rejected.
+        reason: Reason,
+    },
     /// A whole delivery waits, uncounted: a secret or the database cannot be read.
     PutBack {
         /// Why.
@@ -143,6 +155,14 @@ fn count(happening: &Happening) {
         Happening::Rejected { reason, .. } => {
             metrics::counter!("longshore_rejected_total", "reason" => reason.code()).increment(1);
         }
+        Happening::Flooded { source } => {
+            metrics::counter!("longshore_source_alerts_total", "source" => source.clone()).increment(1);
+        }
+        Happening::Dropped { source, reason } => {
+            metrics::counter!("longshore_dropped_total", "source" => source.clone(),
+                "reason" => reason.code())
+            .increment(1);
+        }
         Happening::PutBack { reason, .. } => {
             metrics::counter!("longshore_put_back_total", "reason" => reason.code()).increment(1);
         }
@@ -177,6 +197,12 @@ fn log(happening: &Happening) {
         Happening::Received { messages, .. } => tracing::debug!(messages, "received"),
         Happening::Rejected { id, source, reason, detail } => {
             tracing::warn!(dead_letter = id, source, reason = reason.code(), detail, "rejected");
+        }
+        Happening::Flooded { source } => {
+            tracing::warn!(source, "too many bad signatures within a minute: further ones are dropped");
+        }
+        Happening::Dropped { source, reason } => {
+            tracing::debug!(source, reason = reason.code(), "dropped");
         }
         Happening::PutBack { reason, detail } => {
             tracing::warn!(reason = reason.code(), detail, "delivery put back");

@@ -182,6 +182,7 @@ async fn start(
 /// Admits and runs the handler, bounded in time; a panic is caught here and counted by the verdict.
 async fn handle(context: &Context, work: &Work, event: &Event) -> Result<Outcome, Failure> {
     admit(event, work, context.clock.now())?;
+    context.rates.admit(event, work.deferrals)?;
     let limit = context.parts.settings.handler_timeout;
     let run = AssertUnwindSafe(handlers::handle(&context.parts.tools, work, event)).catch_unwind();
     let result = match timeout(limit, run).await {
@@ -258,7 +259,7 @@ async fn settle(
         // A delivery with several events comes back whole; those that are done are known then.
         Verdict::HandBack => (Happening::HandedBack(subject), EventEnd::Again(Duration::ZERO)),
     };
-    let deferred = matches!(verdict, Verdict::Defer { .. });
+    let deferred = matches!(&verdict, Verdict::Defer { failure, .. } if presses(failure.reason));
     match commit(context, covered, verdict).await {
         Some(Fence::Committed) => {
             context.pressure.note(deferred);
@@ -268,6 +269,11 @@ async fn settle(
         Some(Fence::Lost) => lost(context, event),
         None => EventEnd::Left,
     }
+}
+
+/// Does this deferral say that receiving more is of no use? One sender's impatience does not: others go on.
+fn presses(reason: Reason) -> bool {
+    reason != Reason::SenderRateLimited
 }
 
 /// The lease is gone, the claim perhaps not yet: handed back, it is free at once, and its start no longer looks

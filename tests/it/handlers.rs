@@ -1,17 +1,17 @@
 //! What is done about events: handlers on a real store, with the provider that needs no model.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use longshore::{
     clock::SystemClock,
     config::from_toml,
     domain::{
         command::{Action, Command},
-        event::{Event, Fact},
+        event::{Channel, CrmChange, CrmChangeKind, Erase, Event, Fact, InboundMessage, Notice},
         ids::TenantId,
         outcome::{Failure, Fence, Outcome, Settled, Verdict},
         reason::Reason,
-        record::{DELETED, LedgerStatus, Write},
+        record::{DELETED, LedgerStatus, STALE, Write},
     },
     handlers::{handle, tools::Tools},
     http::Http,
@@ -49,7 +49,13 @@ impl Workshop {
             Gateway::new(&settings, Arc::clone(&store), writer, &Http::new().unwrap(), clock.clone())
                 .unwrap();
         let prices = gateway.prices();
-        let tools = Tools { store: Arc::clone(&store), gateway: Arc::new(gateway), clock, prices };
+        let tools = Tools {
+            store: Arc::clone(&store),
+            gateway: Arc::new(gateway),
+            clock,
+            prices,
+            channels: [Channel::Whatsapp].into(),
+        };
         let mut world = World::new();
         world.drills = true;
         Self { tools, store, world, _folder: folder }
@@ -111,6 +117,7 @@ fn kinds(outcome: &Outcome) -> Vec<&'static str> {
         Write::Result(_) => "result",
         Write::DeliveryStatus(_) => "delivery_status",
         Write::Ledger(_) => "ledger",
+        Write::Erase(_) => "erase",
     };
     outcome.writes.iter().map(kind).collect()
 }
@@ -230,6 +237,71 @@ async fn a_status_moves_the_delivery_row() {
     let outcome = shop.done(&failed).await;
     let [Write::DeliveryStatus(status)] = outcome.writes.as_slice() else { panic!() };
     assert_eq!((status.vendor_id.as_str(), status.error_code.as_deref()), ("wamid.LSOUT002", Some("131047")));
+}
+
+/// An event made from another by its fact.
+fn with_fact(event: &Event, id: &str, fact: Fact) -> Event {
+    let key = longshore::domain::ids::EventKey::new(&event.source, &event.account, id);
+    Event { key, fact, ..event.clone() }
+}
+
+#[tokio::test]
+async fn on_channels_without_a_sender_people_are_heard_and_not_answered() {
+    let shop = Workshop::open().await;
+    let event = shop.text("wamid.A", -5, "How much does the pro plan cost?");
+    let Fact::InboundMessage(message) = &event.fact else { panic!() };
+    for channel in Channel::ALL {
+        let message = InboundMessage { channel, vendor_id: channel.name().to_owned(), ..message.clone() };
+        let asks = with_fact(&event, channel.name(), Fact::InboundMessage(message.clone()));
+        let outcome = shop.done(&asks).await;
+        assert_eq!(kinds(&outcome), ["contact", "conversation", "message", "result"], "{channel:?}");
+        assert_eq!(outcome.commands.len(), usize::from(channel == Channel::Whatsapp), "{channel:?}");
+    }
+    // What Twilio calls the wish comes as the choice, whatever words the person used.
+    for (id, choice, out) in [("1", "STOP", true), ("2", "HELP", true), ("3", "START", false)] {
+        let message = InboundMessage {
+            channel: Channel::Sms,
+            vendor_id: id.to_owned(),
+            choice: Some(choice.to_owned()),
+            text: Some("as agreed".to_owned()),
+            sent_at: at(id.parse().unwrap()),
+            ..message.clone()
+        };
+        let outcome = shop.done(&with_fact(&event, id, Fact::InboundMessage(message))).await;
+        assert!(outcome.commands.is_empty(), "{choice}");
+        let opted_out = shop.store.opted_out(&event.tenant, "sms", "34611222333").await.unwrap();
+        assert_eq!(opted_out, out, "{choice}");
+    }
+}
+
+#[tokio::test]
+async fn nx_59_a_person_is_erased_a_stale_contact_is_marked_and_a_notice_leaves_nothing() {
+    let shop = Workshop::open().await;
+    let event = shop.text("wamid.A", -5, "hello");
+    let change = |id: &str, seconds, change| {
+        let (system, object, object_id) = ("hubspot".to_owned(), "contact".to_owned(), "5".to_owned());
+        let fact = CrmChange { system, object, object_id, change, at: at(seconds), tie: id.to_owned() };
+        Event { occurred_at: Some(at(seconds)), ..with_fact(&event, id, Fact::CrmChange(fact)) }
+    };
+    let contact = format!("{}/5", event.account);
+    let named = BTreeMap::from([("name".to_owned(), Some("Ines".to_owned()))]);
+    shop.done(&change("1", 1, CrmChangeKind::Changed(named))).await;
+    shop.done(&change("2", 2, CrmChangeKind::Stale)).await;
+    assert_eq!(shop.property("hubspot", &contact, "name").await.as_deref(), Some("Ines"));
+    assert_eq!(shop.property("hubspot", &contact, STALE).await.as_deref(), Some("true"));
+
+    let order =
+        Erase { system: "hubspot".to_owned(), object: "contact".to_owned(), object_id: "5".to_owned() };
+    let order = Event { occurred_at: Some(at(3)), ..with_fact(&event, "3", Fact::Erase(order)) };
+    assert_eq!(kinds(&shop.done(&order).await), ["contact", "erase"]);
+    for (name, value) in [("name", None), (STALE, None), (DELETED, Some("true"))] {
+        assert_eq!(shop.property("hubspot", &contact, name).await.as_deref(), value, "{name}");
+    }
+    assert_eq!(shop.store.table_counts().await.unwrap()["events"], 1, "the order itself");
+
+    let notice =
+        Notice { system: "clerk".to_owned(), subject: Some("u1".to_owned()), data: json!({ "a": 1 }) };
+    assert!(shop.done(&with_fact(&event, "4", Fact::Notice(notice))).await.writes.is_empty());
 }
 
 fn chat(id: &str, change: impl FnOnce(&mut Value)) -> Value {

@@ -8,6 +8,7 @@
     reason = "a test says what is wrong by failing, and its figures by printing them"
 )]
 
+mod abuse;
 mod cli;
 mod config;
 mod crash;

@@ -195,6 +195,8 @@ pub(crate) fn subject(happening: &Happening) -> Option<&Subject> {
         | Happening::Rejected { .. }
         | Happening::PutBack { .. }
         | Happening::Woken(_)
+        | Happening::Flooded { .. }
+        | Happening::Dropped { .. }
         | Happening::Command { .. } => None,
     }
 }

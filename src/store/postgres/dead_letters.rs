@@ -35,7 +35,7 @@ pub(super) struct NewDeadLetter {
 }
 
 /// Keeps dead letters; answers how often each was seen by now. A second burial only raises `seen`; one that
-/// was replayed meanwhile is opened again, with its new reason.
+/// was replayed meanwhile is opened again, with its new reason. What was erased stays so.
 pub(super) async fn insert(
     tx: &mut PgConnection,
     letters: Vec<NewDeadLetter>,
@@ -59,7 +59,7 @@ pub(super) async fn insert(
          ON CONFLICT (id) DO UPDATE SET
             reason = CASE old.state WHEN 'replayed' THEN excluded.reason ELSE old.reason END,
             detail = CASE old.state WHEN 'replayed' THEN excluded.detail ELSE old.detail END,
-            state = 'open', seen = old.seen + excluded.seen, last_at = excluded.last_at
+            state = CASE old.state WHEN 'erased' THEN old.state ELSE 'open' END, seen = old.seen + excluded.seen, last_at = excluded.last_at
          RETURNING id, seen",
     )
     .bind(column(&rows, |(id, _)| id.as_str()))
@@ -122,7 +122,7 @@ fn letter(dead: &DeadDelivery) -> Step<NewDeadLetter> {
 /// Which are open already. Locked, so that a replay at the same time comes before or after, not between.
 async fn lock_open(tx: &mut PgConnection, letters: &[NewDeadLetter]) -> Step<Vec<String>> {
     let open = sqlx::query_scalar(
-        "SELECT id FROM dead_letters WHERE id = ANY($1) AND state = 'open' ORDER BY id FOR UPDATE",
+        "SELECT id FROM dead_letters WHERE id = ANY($1) AND state <> 'replayed' ORDER BY id FOR UPDATE",
     );
     Ok(open.bind(column(letters, |letter| indexed(&letter.id))).fetch_all(tx).await?)
 }
@@ -154,7 +154,7 @@ fn read(row: &PgRow) -> Step<DeadLetter> {
     Ok(DeadLetter {
         id: row.try_get("id")?,
         kind: kind(row.try_get("kind")?)?,
-        state: if state == "open" { DeadLetterState::Open } else { DeadLetterState::Replayed },
+        state: DeadLetterState::named(&state).ok_or_else(|| unknown_word("state", &state))?,
         source: row.try_get("source")?,
         event_key: row.try_get::<Option<String>, _>("event_key")?.map(EventKey),
         reason: Reason::from_code(&reason).ok_or_else(|| unknown_word("reason", &reason))?,

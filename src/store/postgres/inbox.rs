@@ -9,14 +9,18 @@ use sqlx::{PgConnection, Row as _, postgres::PgRow};
 
 use crate::{
     domain::{
+        data_subject::DataSubject,
         event::Event,
         ids::{EventKey, Revision, Ticket},
         outcome::{Fence, Held},
     },
     store::{
         contract::{Claim, ClaimRequest, FIRST_TICKET, StoreError, Wake, WakeClaim, Work},
-        postgres::db::{Step, calendar, clean, column, indexed, left, micros},
-        rows::json,
+        postgres::{
+            db::{Step, calendar, clean, column, indexed, left, micros},
+            erase,
+        },
+        rows::{json, timeless_hash},
     },
 };
 
@@ -29,7 +33,9 @@ pub(super) async fn claim(
     let mut sorted: Vec<(String, &ClaimRequest)> =
         requests.iter().map(|request| (clean(request.event.key.as_str()), request)).collect();
     sorted.sort_by(|a, b| a.0.cmp(&b.0));
+    erase::hold_off(tx).await?;
     let mut new = insert_new(tx, &sorted, lease).await?;
+    let fresh = new.clone();
     insert_events(tx, &sorted, &new).await?;
     let known: Vec<String> =
         sorted.iter().filter(|(key, _)| !new.contains(key)).map(|(key, _)| key.clone()).collect();
@@ -48,8 +54,12 @@ pub(super) async fn claim(
         if let Some(work) = taken.remove(&key) {
             return Claim::Mine(Work { held: Held { key: request.event.key.clone(), ..work.held }, ..work });
         }
-        // The same key twice in one receive: the first has it.
-        rows.get(&key).and_then(Standing::arrived).unwrap_or(Claim::Busy(lease))
+        match rows.get(&key) {
+            // The same key twice in one receive: the first has it.
+            Some(row) => row.arrived().unwrap_or(Claim::Busy(lease)),
+            None if fresh.contains(&key) => Claim::Busy(lease),
+            None => Claim::Done,
+        }
     };
     Ok(requests.iter().map(answer).collect())
 }
@@ -157,7 +167,7 @@ fn fences(held: &[Held], rows: &[PgRow]) -> Step<Vec<Fence>> {
     Ok(held.iter().map(fence).collect())
 }
 
-/// Stores the keys that nobody had; two workers with the same new key wait for each other in key order.
+/// Stores the keys that nobody had, but for what was forgotten or erased; two workers with the same new key wait for each other in key order.
 async fn insert_new(
     tx: &mut PgConnection,
     sorted: &[(String, &ClaimRequest)],
@@ -165,12 +175,16 @@ async fn insert_new(
 ) -> Step<HashSet<String>> {
     let keys: Vec<String> = sqlx::query_scalar(
         "INSERT INTO inbox (key, source, account, tenant, kind, state, ticket, lease_until, started, seal,
-            first_at, updated_at)
+            subject, occurred_at, first_at, updated_at)
          SELECT key, source, account, tenant, kind, 'open', $9,
-            clock_timestamp() + $8 * interval '1 microsecond', start::int, seal,
+            clock_timestamp() + $8 * interval '1 microsecond', start::int, seal, subject, occurred_at,
             clock_timestamp(), clock_timestamp()
-         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[])
-            AS new (key, source, account, tenant, kind, start, seal)
+         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[],
+            $10::text[], $11::timestamptz[], $12::timestamptz[], $13::text[])
+            AS new (key, source, account, tenant, kind, start, seal, subject, occurred_at, received_at, hash)
+         WHERE NOT EXISTS (SELECT 1 FROM forgotten f WHERE f.hash = new.hash)
+           AND NOT EXISTS (SELECT 1 FROM erasures e WHERE e.tenant = new.tenant AND e.subject = new.subject
+                           AND e.at >= coalesce(new.occurred_at, new.received_at))
          ON CONFLICT (key) DO NOTHING
          RETURNING key",
     )
@@ -183,6 +197,10 @@ async fn insert_new(
     .bind(column(sorted, |(_, request)| request.seal.as_deref().map(indexed)))
     .bind(micros(lease))
     .bind(FIRST_TICKET.0)
+    .bind(column(sorted, |(_, request)| DataSubject::of(&request.event).map(|s| s.as_str().to_owned())))
+    .bind(column(sorted, |(_, request)| request.event.occurred_at.map(calendar)))
+    .bind(column(sorted, |(_, request)| calendar(request.event.received_at)))
+    .bind(column(sorted, |(_, request)| timeless_hash(&request.event)))
     .fetch_all(tx)
     .await?;
     Ok(keys.into_iter().collect())

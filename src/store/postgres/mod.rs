@@ -6,6 +6,8 @@
 mod audit;
 mod db;
 mod dead_letters;
+mod erase;
+mod forget;
 mod history;
 mod inbox;
 mod journal;
@@ -80,7 +82,8 @@ impl Store for PostgresStore {
             transact!(&self.pool, tx => schema::make_partitions(tx, table))?;
         }
         transact!(&self.pool, tx => outbox::end_pauses(tx))?;
-        transact!(&self.pool, tx => outbox::lapse(tx))
+        transact!(&self.pool, tx => outbox::lapse(tx))?;
+        transact!(&self.pool, tx => forget::forget(tx))
     }
 
     async fn close(&self) {

@@ -15,7 +15,7 @@ use crate::{
             audit,
             db::{Step, calendar, clean, column},
             dead_letters::{self, NewDeadLetter},
-            journal, plan, records,
+            erase, journal, plan, records,
         },
         record_rows::RecordRows,
         rows::{AuditEntry, InboxChange, PlannedCommand, copy_command, json},
@@ -23,8 +23,9 @@ use crate::{
 };
 
 /// Commits the members that hold their tickets; in the order of the tables everywhere: inbox, parked,
-/// records, journal, dead letters, outbox, audit.
+/// records, journal, dead letters, outbox, audit; then what is to be erased.
 pub(super) async fn settle(tx: &mut PgConnection, group: &[Settled]) -> Step<Vec<Fence>> {
+    erase::lock_if_asked(tx, group).await?;
     let mut first = HashSet::new();
     let firsts: Vec<bool> =
         group.iter().map(|member| first.insert((&member.held.key, member.held.ticket))).collect();
@@ -35,12 +36,13 @@ pub(super) async fn settle(tx: &mut PgConnection, group: &[Settled]) -> Step<Vec
     let committed: Vec<(&Settled, &Owner)> =
         asked.iter().filter_map(|member| owner(&member.held).map(|owner| (*member, owner))).collect();
     park(tx, &committed).await?;
-    let mut commands = write_outcomes(tx, &committed).await?;
+    let (rows, mut commands) = write_outcomes(tx, &committed).await?;
     commands.extend(bury(tx, &committed).await?);
     plan::insert(tx, &commands).await?;
     let said: Vec<_> =
         committed.iter().map(|(member, owner)| AuditEntry::of(member, owner.tenant.as_str())).collect();
     audit::insert(tx, &said).await?;
+    erase::carry_out(tx, &rows).await?;
     let fence = |(member, first): (&Settled, &bool)| match *first && owner(&member.held).is_some() {
         true => Fence::Committed,
         false => Fence::Lost,
@@ -121,12 +123,12 @@ async fn park(tx: &mut PgConnection, committed: &[(&Settled, &Owner)]) -> Step<(
     Ok(())
 }
 
-/// Writes the rows of the members that are done, and answers their commands, in the order of the group:
+/// Writes the rows of the members that are done, and answers them and their commands, in the order of the group:
 /// it is the order within a lane.
-async fn write_outcomes(
+async fn write_outcomes<'a>(
     tx: &mut PgConnection,
-    committed: &[(&Settled, &Owner)],
-) -> Step<Vec<PlannedCommand>> {
+    committed: &[(&'a Settled, &Owner)],
+) -> Step<(RecordRows<'a>, Vec<PlannedCommand>)> {
     let mut rows = RecordRows::default();
     let mut commands = Vec::new();
     for (Settled { held, verdict }, _) in committed {
@@ -139,7 +141,7 @@ async fn write_outcomes(
         }
     }
     records::insert(tx, &rows).await?;
-    Ok(commands)
+    Ok((rows, commands))
 }
 
 /// Keeps buried events with their stored bodies, and answers the commands that copy them to the DLQ.

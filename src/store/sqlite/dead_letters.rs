@@ -22,7 +22,8 @@ use crate::{
     },
 };
 
-/// A second burial only raises `seen`; one that was replayed meanwhile is opened again, with its new reason.
+/// A second burial only raises `seen`; one that was replayed meanwhile is opened again, with its new reason. What was
+/// erased stays so.
 const INSERT: &str = "
     INSERT INTO dead_letters (id, kind, state, source, event_key, reason, detail, first_at, last_at, body,
                               attributes, extra)
@@ -33,7 +34,7 @@ const INSERT: &str = "
     ON CONFLICT (id) DO UPDATE SET
         reason = iif(state = 'replayed', excluded.reason, reason),
         detail = iif(state = 'replayed', excluded.detail, detail),
-        state = 'open', seen = seen + 1, last_at = excluded.last_at
+        state = iif(state = 'erased', state, 'open'), seen = seen + 1, last_at = excluded.last_at
     RETURNING id, seen";
 
 /// Within one tick of the clock the row number tells which is newer.
@@ -118,7 +119,7 @@ fn letter(dead: &DeadDelivery) -> Result<NewDeadLetter> {
 async fn open_ids(tx: &mut Tx, letters: &[NewDeadLetter]) -> Result<Vec<String>> {
     let ids: Vec<_> = letters.iter().map(|letter| &letter.id).collect();
     sqlx::query_scalar(
-        "SELECT id FROM dead_letters WHERE state = 'open' AND id IN (SELECT value FROM json_each(?1))",
+        "SELECT id FROM dead_letters WHERE state <> 'replayed' AND id IN (SELECT value FROM json_each(?1))",
     )
     .bind(json(&ids)?)
     .fetch_all(tx.on())
@@ -145,7 +146,7 @@ fn read(row: &SqliteRow) -> Result<DeadLetter> {
     Ok(DeadLetter {
         id: get(row, "id")?,
         kind: kind(get(row, "kind")?)?,
-        state: if state == "open" { DeadLetterState::Open } else { DeadLetterState::Replayed },
+        state: DeadLetterState::named(&state).ok_or_else(|| unknown_word("state", &state))?,
         source: get(row, "source")?,
         event_key: get::<Option<String>, _>(row, "event_key")?.map(EventKey),
         reason: Reason::from_code(&reason).ok_or_else(|| unknown_word("reason", &reason))?,

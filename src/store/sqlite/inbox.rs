@@ -11,13 +11,14 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::{
     domain::{
+        data_subject::DataSubject,
         event::Event,
         ids::{EventKey, Revision, Ticket},
         outcome::{Fence, Held},
     },
     store::{
         contract::{Claim, ClaimRequest, FIRST_TICKET, Result, Work},
-        rows::{indexed, json},
+        rows::{indexed, json, timeless_hash},
         sqlite::db::{Db, Tx, failed, get, micros, until},
     },
 };
@@ -25,12 +26,18 @@ use crate::{
 /// Bytes of bodies in one statement; the last one may go beyond.
 const STATEMENT: usize = 1 << 20;
 
-/// New keys; whoever comes second finds the row.
+/// New keys; whoever comes second finds the row. What was forgotten, or is older than an order to erase its subject,
+/// is not new.
 const INSERT: &str = "
-    INSERT INTO inbox (key, source, account, tenant, kind, state, lease_until, started, seal, first_at, updated_at)
+    INSERT INTO inbox (key, source, account, tenant, kind, state, lease_until, started, seal, subject, occurred_at,
+                       first_at, updated_at)
     SELECT value ->> 'key', value ->> 'source', value ->> 'account', value ->> 'tenant', value ->> 'kind',
-           'open', ?2, value ->> 'start', value ->> 'seal', ?3, ?3
-    FROM json_each(?1) WHERE true
+           'open', ?2, value ->> 'start', value ->> 'seal', value ->> 'subject', value ->> 'occurred_at', ?3, ?3
+    FROM json_each(?1)
+    WHERE NOT EXISTS (SELECT 1 FROM forgotten f WHERE f.hash = value ->> 'hash')
+      AND NOT EXISTS (SELECT 1 FROM erasures e
+                      WHERE e.tenant = value ->> 'tenant' AND e.subject = value ->> 'subject'
+                        AND e.at >= COALESCE(value ->> 'occurred_at', value ->> 'received_at'))
     ON CONFLICT (key) DO NOTHING
     RETURNING key";
 
@@ -60,6 +67,10 @@ struct NewRow<'a> {
     kind: &'static str,
     start: bool,
     seal: Option<Cow<'a, str>>,
+    subject: Option<DataSubject>,
+    occurred_at: Option<i64>,
+    received_at: i64,
+    hash: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -89,7 +100,8 @@ pub(super) async fn claim(db: &Db, requests: &[ClaimRequest], lease: Duration) -
         claims.push(match old.get_mut(key) {
             // The same key twice: the second finds the first one's claim.
             _ if !seen.insert(key) => Claim::Busy(lease),
-            None => Claim::Mine(first_work(key)),
+            None if fresh.contains(key) => Claim::Mine(first_work(key)),
+            None => Claim::Done,
             Some(row) => match row.standing(tx.now) {
                 Standing::Free => {
                     taken.push(Take { key, start: request.start });
@@ -120,6 +132,10 @@ async fn insert(tx: &mut Tx, requests: &[ClaimRequest], lease: Duration) -> Resu
             kind: request.event.fact.kind(),
             start: request.start,
             seal: request.seal.as_deref().map(indexed),
+            subject: DataSubject::of(&request.event),
+            occurred_at: request.event.occurred_at.map(|at| at.0),
+            received_at: request.event.received_at.0,
+            hash: timeless_hash(&request.event),
         })
         .collect();
     let now = tx.now;

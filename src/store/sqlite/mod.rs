@@ -3,6 +3,8 @@
 mod audit;
 mod db;
 mod dead_letters;
+mod erase;
+mod forget;
 mod history;
 mod inbox;
 mod journal;
@@ -73,7 +75,8 @@ impl Store for SqliteStore {
 
     async fn maintain(&self) -> Result<()> {
         outbox::end_pauses(&self.db).await?;
-        outbox::lapse(&self.db).await
+        outbox::lapse(&self.db).await?;
+        forget::forget(&self.db).await
     }
 
     async fn close(&self) {

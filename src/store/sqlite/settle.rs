@@ -18,6 +18,7 @@ use crate::{
             audit,
             db::{Db, Tx, failed, get},
             dead_letters::{self, NewDeadLetter},
+            erase,
             inbox::fences,
             journal, plan, records,
         },
@@ -57,7 +58,7 @@ pub(super) async fn settle(db: &Db, group: &[Settled]) -> Result<Vec<Fence>> {
     let answers = fenced(&changed, group)?;
     let committed: Vec<&Settled> =
         group.iter().zip(&answers).filter(|(_, fence)| **fence == Fence::Committed).map(|(s, _)| s).collect();
-    write_outcomes(&mut tx, &committed).await?;
+    let rows = write_outcomes(&mut tx, &committed).await?;
     write_parked(&mut tx, &committed).await?;
     let owners = owners(&changed)?;
     bury(&mut tx, &committed, &owners).await?;
@@ -66,6 +67,7 @@ pub(super) async fn settle(db: &Db, group: &[Settled]) -> Result<Vec<Fence>> {
         .map(|s| AuditEntry::of(s, owners.get(&s.held.key).map_or("", |owner| owner.tenant.as_str())))
         .collect();
     audit::insert(&mut tx, &said).await?;
+    erase::carry_out(&mut tx, &rows.erasures).await?;
     tx.commit().await?;
     Ok(answers)
 }
@@ -104,7 +106,7 @@ fn owners(changed: &[SqliteRow]) -> Result<HashMap<EventKey, Owner>> {
     changed.iter().map(owner).collect()
 }
 
-async fn write_outcomes(tx: &mut Tx, committed: &[&Settled]) -> Result<()> {
+async fn write_outcomes<'a>(tx: &mut Tx, committed: &[&'a Settled]) -> Result<RecordRows<'a>> {
     let mut rows = RecordRows::default();
     let mut commands = Vec::new();
     for Settled { held, verdict } in committed {
@@ -117,7 +119,8 @@ async fn write_outcomes(tx: &mut Tx, committed: &[&Settled]) -> Result<()> {
         }
     }
     records::insert(tx, &rows).await?;
-    plan::insert(tx, &commands).await
+    plan::insert(tx, &commands).await?;
+    Ok(rows)
 }
 
 async fn write_parked(tx: &mut Tx, committed: &[&Settled]) -> Result<()> {

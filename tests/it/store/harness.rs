@@ -118,6 +118,50 @@ impl Harness {
         }
     }
 
+    /// Makes every row of the inbox so much older.
+    pub(super) async fn age_inbox(&self, by: Duration) {
+        for column in ["first_at", "updated_at"] {
+            self.shift("inbox", column, by, "").await;
+        }
+    }
+
+    /// How many rows of the whole database hold this text anywhere, by table.
+    pub(super) async fn hits(&self, marker: &str) -> Vec<(String, i64)> {
+        let tables = match &self.raw {
+            Raw::Sqlite(..) => "SELECT name FROM sqlite_schema WHERE type = 'table'",
+            Raw::Postgres(..) => {
+                "SELECT table_name::text FROM information_schema.tables
+                 WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'"
+            }
+        };
+        let tables: Vec<String> = match &self.raw {
+            Raw::Sqlite(pool, _) => sqlx::query_scalar(tables).fetch_all(pool).await.unwrap(),
+            Raw::Postgres(pool, _) => sqlx::query_scalar(tables).fetch_all(pool).await.unwrap(),
+        };
+        let mut hits = Vec::new();
+        for table in tables {
+            let rows = match &self.raw {
+                Raw::Sqlite(pool, _) => {
+                    let names = format!("SELECT group_concat(name, ', ') FROM pragma_table_info('{table}')");
+                    let columns: String =
+                        sqlx::query_scalar(AssertSqlSafe(names)).fetch_one(pool).await.unwrap();
+                    let rows = format!(
+                        "SELECT count(*) FROM {table} WHERE concat_ws('|', {columns}) LIKE '%{marker}%'"
+                    );
+                    sqlx::query_scalar(AssertSqlSafe(rows)).fetch_one(pool).await.unwrap()
+                }
+                Raw::Postgres(pool, _) => {
+                    let rows = format!("SELECT count(*) FROM {table} t WHERE t::text LIKE '%{marker}%'");
+                    sqlx::query_scalar(AssertSqlSafe(rows)).fetch_one(pool).await.unwrap()
+                }
+            };
+            if rows > 0 {
+                hits.push((table, rows));
+            }
+        }
+        hits
+    }
+
     /// Ends one claim's lease.
     pub(super) async fn expire_lease(&self, key: &EventKey) {
         self.shift("inbox", "lease_until", Duration::from_secs(3600), &format!("WHERE key = '{key}'")).await;

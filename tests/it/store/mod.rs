@@ -2,7 +2,9 @@
 
 mod claims;
 mod dead_letters;
+mod erasing;
 mod fixtures;
+mod forgetting;
 pub(crate) mod harness;
 mod hostile;
 mod journal;
@@ -121,6 +123,19 @@ on_both! { Harness:
         usage_sums_are_exact
         any_order_of_changes_ends_the_same
         a_delivery_only_moves_forward
+        every_channel_and_state_of_a_delivery_is_kept
+    }
+    erasing {
+        nx_59_nothing_of_an_erased_person_is_left
+        nx_59_others_and_what_is_newer_stay
+        nx_59_whoever_works_on_it_loses_its_ticket
+        nx_59_an_erased_dead_letter_is_not_replayed
+        nx_59_what_comes_late_is_not_taken_in
+    }
+    forgetting {
+        old_keys_are_forgotten_with_their_events
+        a_key_without_a_time_is_known_for_good
+        what_is_not_done_or_not_old_stays
     }
     schema {
         a_missing_step_is_behind

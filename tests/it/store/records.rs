@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use longshore::{
     domain::{
-        event::DeliveryState,
+        event::{Channel, DeliveryState},
         ids::TenantId,
         money::Money,
         outcome::{Fence, Settled},
-        record::{LedgerStatus, PropertyWrite, Write},
+        record::{LedgerStatus, PropertyWrite, StatusWrite, Write},
     },
     store::contract::{UsageFilter, UsageRow},
 };
@@ -230,4 +230,32 @@ pub(super) async fn a_delivery_only_moves_forward(h: &Harness) {
             Ok(())
         })
     });
+}
+
+pub(super) async fn every_channel_and_state_of_a_delivery_is_kept(h: &Harness) {
+    use DeliveryState::{Delivered, Failed, Queued, Read, Sent};
+    for channel in Channel::ALL {
+        let id = |state: DeliveryState| format!("{}-{}", channel.name(), state.name());
+        for state in [Queued, Sent, Failed, Delivered, Read] {
+            let write = |state| {
+                let Write::DeliveryStatus(row) = status(&id(state), state, None) else { unreachable!() };
+                Write::DeliveryStatus(StatusWrite { channel, ..row })
+            };
+            settled(h, &id(state), done(vec![write(state)])).await;
+            assert_eq!(h.delivery_state(&id(state)).await.as_deref(), Some(state.name()));
+        }
+    }
+    for (n, (state, expected)) in [
+        (Queued, "queued"),
+        (Sent, "sent"),
+        (Queued, "sent"),
+        (Delivered, "delivered"),
+        (Queued, "delivered"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        settled(h, &format!("rank-{n}"), done(vec![status("one", state, None)])).await;
+        assert_eq!(h.delivery_state("one").await.as_deref(), Some(expected), "step {n}");
+    }
 }
