@@ -44,16 +44,44 @@ fn counts<'a>(summary: &'a Value, table: &str) -> (&'a Value, &'a Value) {
     (&rows["before"], &rows["after"])
 }
 
+/// Each of them has events that were done.
+fn every_vendor_is_there(summary: &Value) {
+    let rows = summary["events"].as_array().unwrap();
+    let done =
+        |source: &str| rows.iter().any(|row| row["source"] == source && row["done"].as_u64().unwrap() > 0);
+    let sources = [
+        "whatsapp",
+        "hubspot",
+        "gohighlevel",
+        "pipedrive",
+        "salesforce",
+        "salesforce-apex",
+        "dynamics",
+        "twilio",
+        "sendgrid",
+        "clerk",
+        "billing",
+        "meter",
+        "partner",
+        "chat",
+    ];
+    let missing: Vec<_> = sources.into_iter().filter(|source| !done(source)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 #[test]
 fn a_second_run_repeats_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
 
     let first = summary(&dev(&state));
-    assert!(first["samples"].as_array().unwrap().len() >= 30);
+    assert!(first["samples"].as_array().unwrap().len() >= 100);
+    let sent = |column: &str| first["queue"][column].as_u64().unwrap();
+    assert!(sent("messages") >= 40 && sent("requests") >= 55, "both ways are used");
+    every_vendor_is_there(&first);
     assert_eq!(first["first_run"], true);
     assert!(first["llm"]["calls"].as_i64().unwrap() > 0);
-    assert!(total(&first, "done") >= 130 && total(&first, "retried") >= 7 && total(&first, "parked") >= 1);
+    assert!(total(&first, "done") >= 190 && total(&first, "retried") >= 7 && total(&first, "parked") >= 1);
     let got = first["outside"].as_array().unwrap();
     assert!(got.iter().any(|message| message["status"] == 200));
     assert!(
@@ -62,6 +90,7 @@ fn a_second_run_repeats_nothing() {
     );
 
     let second = summary(&dev(&state));
+    assert_eq!(second["queue"]["requests"], first["queue"]["requests"]);
     assert_eq!(second["first_run"], false);
     assert_eq!(second["llm"]["calls"], 0);
     assert_eq!(second["outside"].as_array().unwrap().len(), 0);

@@ -186,10 +186,12 @@ impl Lines {
         {
             let told = self.told.entry((name, verb)).or_default();
             *told += 1;
-            if *told < events {
-                return;
+            if matches!(verb, "arrived" | "done" | "duplicate") {
+                if *told % events != 0 {
+                    return;
+                }
+                detail = format!("all {events} events of one body");
             }
-            detail = format!("all {events} events of one body");
         }
         let about = self.about(&subject.key).to_owned();
         self.plain((symbol, verb, tone), &subject.source, subject.kind, &about, &detail);

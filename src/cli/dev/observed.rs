@@ -152,6 +152,11 @@ impl Observed {
         self.events.get(key).map_or(&[], |seen| &seen.steps)
     }
 
+    /// Did any event wait for this reason?
+    pub(crate) fn waited(&self, reason: Reason) -> bool {
+        self.events.values().any(|seen| seen.steps.contains(&Step::Deferred(reason)))
+    }
+
     /// Copies of it that were recognised, for good.
     pub(crate) fn duplicates(&self, key: &EventKey) -> usize {
         self.events.get(key).map_or(0, |seen| seen.duplicates)

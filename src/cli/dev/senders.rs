@@ -6,6 +6,7 @@ use crate::cli::dev::{
         clerk::INSTANCE,
         dynamics::TENANT_ORGANIZATION,
         gohighlevel::LOCATION,
+        meter::PER_MINUTE,
         pipedrive::COMPANY,
         salesforce::ORGANIZATION,
         twilio::ACCOUNT,
@@ -35,8 +36,7 @@ fn messengers(state: &StateDir) -> String {
     let whatsapp = [(ACME, "acme"), (QUIET, "quiet"), (STANDIN, "standin")];
     [
         source(state, "whatsapp", "whatsapp", "") + &accounts("whatsapp", &whatsapp),
-        // Nothing here sends texts: replies would have no way out.
-        source(state, "twilio", "twilio", "") + &accounts("twilio", &[(ACCOUNT, "quiet")]),
+        source(state, "twilio", "twilio", "") + &accounts("twilio", &[(ACCOUNT, "acme")]),
         source(state, "sendgrid", "sendgrid", OF_ACME),
     ]
     .concat()
@@ -47,7 +47,7 @@ fn crms(state: &StateDir) -> String {
     let apex = format!("scheme = \"longshore\"\n{organization}");
     [
         source(state, "hubspot", "hubspot", "") + &accounts("hubspot", &[(PORTAL, "acme")]),
-        source(state, "gohighlevel", "gohighlevel", "") + &accounts("gohighlevel", &[(LOCATION, "quiet")]),
+        source(state, "gohighlevel", "gohighlevel", "") + &accounts("gohighlevel", &[(LOCATION, "acme")]),
         source(state, "pipedrive", "pipedrive", "") + &accounts("pipedrive", &[(COMPANY, "acme")]),
         // Shows the organisation's id and has no key.
         keyless("salesforce", "salesforce", &organization),
@@ -59,6 +59,7 @@ fn crms(state: &StateDir) -> String {
 
 fn others(state: &StateDir) -> String {
     let limited = format!("{OF_ACME}max_body = 4096\n");
+    let slow = format!("{OF_ACME}scheme = \"slack\"\nsender_events_per_minute = {PER_MINUTE}\n");
     [
         source(state, "partner", "standard-webhooks", &limited),
         source(state, "clerk", "clerk", "verify_at_edge = true\n")
@@ -66,6 +67,7 @@ fn others(state: &StateDir) -> String {
         source(state, "billing", "generic", "scheme = \"stripe\"\n")
             + &accounts("billing", &[(SHOP, "acme")])
             + BILLING_FIELDS,
+        source(state, "meter", "generic", &slow) + METER_FIELDS,
         keyless("keyless", "whatsapp", OF_ACME),
     ]
     .concat()
@@ -80,6 +82,16 @@ event_type = "/type"
 time = "/created"
 account = "/account"
 subject = "/data/object/id"
+"#;
+
+/// Where a meter's bodies hold what: a list.
+const METER_FIELDS: &str = r#"
+[sources.meter.fields]
+system = "meter"
+items = "/readings"
+id = ["/id"]
+time = "/at"
+account = "/station"
 "#;
 
 fn our_own(state: &StateDir) -> String {

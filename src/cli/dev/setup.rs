@@ -211,7 +211,7 @@ pub(crate) mod tests {
             whatsapp_base_url: format!("{endpoint}/v23.0"),
             endpoint,
             admin: ([127, 0, 0, 1], 9).into(),
-            intake: ([127, 0, 0, 1], 9).into(),
+            intake: ([127, 0, 0, 1], 10).into(),
         };
         settings(state, &places, model).unwrap()
     }

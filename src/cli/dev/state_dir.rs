@@ -43,6 +43,7 @@ const KEYS: &[(&str, Text)] = &[
     ("salesforce-apex", Text::Whsec),
     ("dynamics", Text::Hex),
     ("billing", Text::Whsec),
+    ("meter", Text::Hex),
 ];
 /// Length of a key's secret in bytes.
 const KEY_BYTES: usize = 32;

@@ -23,7 +23,7 @@ pub(super) fn samples(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
         anyhow::Ok(Sample::new(SENDER, name, call, vec![done(&key(id))]))
     };
     let email = Expect::Property {
-        tenant: "quiet",
+        tenant: "acme",
         system: SOURCE,
         id: format!("{LOCATION}/{CONTACT}"),
         name: "email",
@@ -31,7 +31,7 @@ pub(super) fn samples(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
     };
     let message = key("ghl-message");
     Ok(vec![
-        story("a message, read and not answered", "ghl-message", &message_body(bench))?
+        story("a message, read; nothing here can answer it", "ghl-message", &message_body(bench))?
             .and(Expect::NoCommand(message)),
         story("a contact made", "ghl-contact", &contact(bench))?.and(email),
         story("an installation, on record", "ghl-install", &installation(bench))?,

@@ -9,6 +9,7 @@ mod drills;
 pub(crate) mod dynamics;
 pub(crate) mod gohighlevel;
 mod hubspot;
+pub(crate) mod meter;
 mod models;
 pub(crate) mod pipedrive;
 pub(crate) mod salesforce;
@@ -31,6 +32,7 @@ pub(crate) fn all(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
     let senders = [
         drills::samples,
         models::samples,
+        meter::samples,
         whatsapp::samples,
         statuses::samples,
         hubspot::samples,
@@ -200,7 +202,9 @@ mod tests {
         for sample in fixture.samples(fixture.base) {
             for expect in &sample.expects {
                 let reasons = match expect {
-                    Expect::Rejected { reason, .. } | Expect::PutBack(reason) => vec![*reason],
+                    Expect::Rejected { reason, .. }
+                    | Expect::OneWaits { reason, .. }
+                    | Expect::PutBack(reason) => vec![*reason],
                     Expect::Event { end, through, .. } => {
                         let on_the_way = through.iter().filter_map(|step| match step {
                             Step::Retried(reason) | Step::Deferred(reason) | Step::Parked(reason) => {

@@ -77,6 +77,13 @@ pub(crate) enum Expect {
         /// Why.
         reason: Reason,
     },
+    /// On a first run, this event or one that travels with it waits for this reason. Which one, nobody knows.
+    OneWaits {
+        /// An event of the sample.
+        with: EventKey,
+        /// Why.
+        reason: Reason,
+    },
     /// The whole message waits once, uncounted, before its end.
     PutBack(Reason),
     /// The event's command stands so.
