@@ -12,6 +12,7 @@ mod cli;
 mod config;
 mod crash;
 mod dev;
+mod flows;
 mod fuzz_corpus;
 mod handlers;
 mod health;
