@@ -25,7 +25,7 @@ use futures_util::future::join_all;
 use longshore::{
     app::intake::Intake,
     clock::{Clock as _, SystemClock},
-    config::{Settings, from_toml},
+    config::{Settings, SourceSettings, from_toml},
     queue::{
         contract::Queue as _,
         local::server::{Options, Server},
@@ -161,7 +161,9 @@ fn request(address: SocketAddr) -> Vec<u8> {
             }],
         } }],
     }] });
+    let settings = SourceSettings::of_vendor("whatsapp").unwrap();
     let order = Order {
+        settings: &settings,
         secret: APP_SECRET,
         key_id: None,
         method: "POST",

@@ -114,6 +114,7 @@ fn settings(endpoint: &str, url: &str) -> QueueSettings {
         region: None,
         default_form: None,
         default_source: None,
+        trust: None,
         wait: Duration::from_secs(20),
         visibility: Duration::from_secs(60),
     }

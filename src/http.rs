@@ -30,16 +30,16 @@ const POOL_IDLE: Duration = Duration::from_secs(20);
 /// Longest answer that is read, in bytes. None of the calls made here has a longer one.
 const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
 
-/// One JSON request.
+/// One request.
 #[derive(Debug)]
 pub struct Post<'a> {
     /// Where to.
     pub url: Url,
     /// Sent as `Authorization: Bearer`.
     pub bearer: Option<&'a SecretString>,
-    /// Further headers; values that are no header text are left out.
-    pub headers: &'a [(&'static str, &'a str)],
-    /// The body.
+    /// Further headers; names and values that are no header text are left out.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// The body: JSON where no `content-type` among the headers says otherwise.
     pub json: Vec<u8>,
     /// The whole exchange, from connecting to the last byte of the answer.
     pub timeout: Duration,
@@ -146,9 +146,9 @@ impl Http {
     }
 }
 
-fn extra(pairs: &[(&'static str, &str)]) -> HeaderMap {
-    let text = |(name, value): &(&'static str, &str)| {
-        Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+fn extra(pairs: &[(&str, &str)]) -> HeaderMap {
+    let text = |(name, value): &(&str, &str)| {
+        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
     };
     pairs.iter().filter_map(text).collect()
 }

@@ -102,7 +102,7 @@ impl Cli {
             Command::Queue(command) => command.run().await.map(|()| ExitCode::Ok),
             Command::Enqueue(command) => command.run(&context).await,
             Command::Sign(command) => command.run(&context).await,
-            Command::Verify(command) => command.run(),
+            Command::Verify(command) => command.run(&context),
             Command::Read(command) => command.run(&context),
             Command::Event(command) => command.run(&context).await,
             Command::Outbox(command) => command.run(&context).await,

@@ -51,7 +51,8 @@ pub(super) struct SignCommand {
     /// The method that the vendor calls with.
     #[arg(long, default_value = "POST")]
     method: String,
-    /// The URL that the vendor calls, and signs; without it the source's public_url.
+    /// The URL that the vendor calls, and signs; without it the source's public_url, else its place at the edge of
+    /// intake.public_url or intake.listen.
     #[arg(long)]
     url: Option<String>,
     /// The sender's id of the message, in schemes that carry one; without it a new one.
@@ -136,7 +137,7 @@ impl SignCommand {
             .get(name.as_str())
             .ok_or_else(|| Stop::new(ExitCode::Config, format!("no source `{name}` is configured")))?;
         let (key_id, secret) = self.key(source, now)?;
-        let usual = format!("https://localhost/hooks/{name}");
+        let usual = hook(settings, name);
         let order = Order {
             secret: secret.expose_secret(),
             key_id: key_id.as_deref(),
@@ -163,6 +164,13 @@ impl SignCommand {
         let key = key(&source.keys, self.key.as_deref(), now)?;
         Ok((Some(key.id.clone()), key.read()?))
     }
+}
+
+/// Where the edge of these settings has the source, as it tells it in envelopes.
+fn hook(settings: &Settings, name: &SourceName) -> String {
+    let listening = || format!("http://{}", settings.intake.listen);
+    let host = settings.intake.public_url.clone().unwrap_or_else(listening);
+    format!("{}/hooks/{name}", host.trim_end_matches('/'))
 }
 
 fn wrong(error: &dyn ToString) -> Stop {

@@ -9,6 +9,7 @@ pub mod secret;
 mod senders;
 mod settings;
 mod shape;
+mod source_rules;
 mod template;
 
 pub use environment::var as environment_variable;

@@ -95,3 +95,12 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+/// What is wrong with a URL that must be one of HTTP, if anything.
+pub(super) fn http_url(path: &str, text: &str) -> Option<Problem> {
+    let problem = Problem::new(path, "must be an absolute http:// or https:// URL without a password");
+    match url::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.password().is_none() => None,
+        _ => Some(problem),
+    }
+}

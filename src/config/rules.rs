@@ -7,9 +7,9 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     config::{
         load::Loaded,
-        problem::Problem,
+        problem::{Problem, http_url},
         secret::SecretRef,
-        senders::{KeySettings, KeyState, ProviderKind, ProviderSettings, SourceSettings},
+        senders::{KeySettings, KeyState, ProviderKind, ProviderSettings},
         settings::Settings,
     },
     domain::timestamp::Timestamp,
@@ -273,47 +273,6 @@ impl Settings {
         }
     }
 
-    fn source_rules(&self, known: &Known, found: &mut Vec<Problem>) {
-        for (name, source) in &self.sources {
-            let path = format!("sources.{name}");
-            if !known.vendors.contains(&source.vendor) {
-                let vendors = known.vendors.iter().map(String::as_str);
-                found.push(Problem::unknown(format!("{path}.vendor"), "vendor", &source.vendor, vendors));
-            }
-            if let Some(scheme) = source.scheme.as_ref().filter(|scheme| !known.schemes.contains(scheme)) {
-                let schemes = known.schemes.iter().map(String::as_str);
-                found.push(Problem::unknown(format!("{path}.scheme"), "scheme", scheme, schemes));
-            }
-            let by_policy = source.scheme.as_deref() == Some("queue");
-            if by_policy && self.queue.trust.is_none() {
-                let problem =
-                    Problem::new(format!("{path}.scheme"), "counts only on a queue with `trust = \"queue\"`");
-                found.push(problem.hint("here all its messages become dead letters").warning());
-            }
-            if source.keys.is_empty() && !by_policy {
-                let problem =
-                    Problem::new(format!("{path}.keys"), "no key: all its messages become dead letters");
-                found.push(problem.warning());
-            }
-            if source.tenant.is_none() && source.accounts.is_empty() {
-                let problem =
-                    Problem::new(format!("{path}.tenant"), "neither `tenant` nor `accounts` is set");
-                found.push(problem.hint("its events become dead letters (`tenant_unknown`)").warning());
-            }
-            if source.max_body == 0 {
-                found.push(Problem::new(format!("{path}.max_body"), "must not be 0"));
-            }
-            field_rules(&format!("{path}.fields"), source, found);
-            if source.credential_place().is_none() {
-                let path = format!("{path}.credential_in");
-                found.push(Problem::new(path, "must be `header:NAME` or `query:NAME`"));
-            }
-            found.extend(
-                source.public_url.as_ref().and_then(|url| http_url(&format!("{path}.public_url"), url)),
-            );
-        }
-    }
-
     fn llm_rules(&self, found: &mut Vec<Problem>) {
         let tenants = self
             .tenants
@@ -346,30 +305,6 @@ impl Settings {
     }
 }
 
-/// Where a sender's fields stand.
-fn field_rules(path: &str, source: &SourceSettings, found: &mut Vec<Problem>) {
-    let fields = &source.fields;
-    if source.vendor == "generic" && fields.id.is_empty() {
-        let problem = Problem::new(format!("{path}.id"), "is missing: without an id no duplicate is known");
-        found.push(problem.hint("such as [\"/id\"]; several are joined, where one is not unique"));
-    }
-    let named = [
-        ("items", &fields.items),
-        ("event_type", &fields.event_type),
-        ("time", &fields.time),
-        ("account", &fields.account),
-        ("subject", &fields.subject),
-    ];
-    let ids = fields.id.iter().map(|pointer| ("id", pointer));
-    let pointers = named.into_iter().filter_map(|(name, pointer)| Some((name, pointer.as_ref()?)));
-    for (name, pointer) in ids.chain(pointers) {
-        if !pointer.is_empty() && !pointer.starts_with('/') {
-            let problem = Problem::new(format!("{path}.{name}"), "is not a JSON pointer (RFC 6901)");
-            found.push(problem.hint("it begins with a slash, such as /data/id"));
-        }
-    }
-}
-
 fn provider_rules(path: &str, provider: &ProviderSettings, found: &mut Vec<Problem>) {
     found.extend(provider.base_url.as_ref().and_then(|url| http_url(&format!("{path}.base_url"), url)));
     if provider.attempts == 0 {
@@ -394,12 +329,4 @@ fn missing(path: &str) -> Problem {
 
 fn is_header_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-}
-
-fn http_url(path: &str, text: &str) -> Option<Problem> {
-    let problem = Problem::new(path, "must be an absolute http:// or https:// URL without a password");
-    match url::Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.password().is_none() => None,
-        _ => Some(problem),
-    }
 }

@@ -6,6 +6,7 @@ mod confirmations;
 mod door;
 mod handshake;
 mod hook;
+mod inside;
 mod limits;
 mod outlet;
 mod peer;

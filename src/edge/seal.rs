@@ -111,8 +111,11 @@ impl Sealer {
     }
 }
 
+/// Takes credentials out of a body; `None` when it holds none.
+type Redact = fn(&[u8]) -> Option<Vec<u8>>;
+
 /// Without the credentials that the vendor puts into its body.
-fn redacted(redact: Option<fn(&[u8]) -> Option<Vec<u8>>>, request: HttpRequest) -> HttpRequest {
+fn redacted(redact: Option<Redact>, request: HttpRequest) -> HttpRequest {
     match redact.and_then(|redact| redact(&request.body)) {
         Some(body) => HttpRequest { body, ..request },
         None => request,

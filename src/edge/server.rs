@@ -1,9 +1,6 @@
 //! The port: accepts connections, bounded in number and in patience, and stops in order.
 
-use std::{
-    collections::BTreeMap, convert::Infallible, io, net::SocketAddr, path::PathBuf, pin::pin, sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,8 +16,9 @@ use crate::{
     clock::Clock,
     config::Settings,
     edge::{
-        door::{Door, doors},
+        door::doors,
         hook::serve,
+        inside::Inside,
         limits::Limits,
         outlet::{Calls, Outlet},
         peer::Peers,
@@ -54,18 +52,6 @@ pub struct Parts {
     pub vitals: Arc<Vitals>,
     /// All settings.
     pub settings: Settings,
-}
-
-/// What every request needs.
-pub(super) struct Inside {
-    pub(super) doors: BTreeMap<String, Door>,
-    pub(super) limits: Limits,
-    pub(super) peers: Peers,
-    pub(super) sealer: Sealer,
-    pub(super) outlet: Outlet,
-    pub(super) http: Http,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) state_dir: PathBuf,
 }
 
 /// A running edge.

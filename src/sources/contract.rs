@@ -41,6 +41,10 @@ pub struct Scheme {
     pub handshake: Handshake,
     /// Applied before anything keeps a body. Only for schemes that do not sign it.
     pub redact: Option<Redact>,
+    /// For people: what a signature looks like, and what is signed.
+    pub shape: &'static str,
+    /// For people: why it usually fails.
+    pub causes: &'static [&'static str],
     /// Proves the sender.
     pub(super) verify: fn(&Evidence<'_>) -> Result<Proof, Fault>,
     /// Signs a request as the vendor would.

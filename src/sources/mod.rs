@@ -25,6 +25,7 @@ pub mod sign;
 mod signature;
 mod soap;
 mod unique_json;
+mod usual;
 pub mod vendors;
 pub mod verified;
 mod xml;

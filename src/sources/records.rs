@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Most properties of one record: each becomes a row of its own.
-const MOST_PROPERTIES: usize = 2_000;
+pub(super) const MOST_PROPERTIES: usize = 2_000;
 
 /// Properties by name; `None` is one without a value.
 pub(super) type Properties = BTreeMap<String, Option<String>>;

@@ -127,3 +127,38 @@ fn signed_messages_can_be_printed_for_every_vendor() {
     assert_eq!(longshore(folder.path(), &["sign", "nobody", "body.json"]).status.code(), Some(78));
     assert_eq!(longshore(folder.path(), &["enqueue", "missing.json"]).status.code(), Some(65));
 }
+
+#[test]
+fn rce_4b_a_vendor_s_body_is_read_without_any_settings() {
+    let empty = tempfile::tempdir().unwrap();
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+    let read = |more: &[&str]| longshore(empty.path(), &[&["read"], more].concat());
+    let events = |output: &Output| serde_json::from_slice::<Value>(&output.stdout).unwrap();
+
+    // What cannot be read is named with its position; the rest is printed in order, repetitions kept.
+    let batch = read(&["--source", "whatsapp", &format!("{fixtures}/whatsapp_batch.json"), "--json"]);
+    assert_eq!(batch.status.code(), Some(65));
+    let list = events(&batch);
+    let keys: Vec<_> = list.as_array().unwrap().iter().map(|event| &event["dedupe_key"]).collect();
+    assert_eq!((keys.len(), keys[0]), (9, keys[5]));
+    assert_eq!(list[6]["kind"], "status");
+    assert!(err(&batch).contains("item 6: schema_mismatch: /id: text is required"), "{}", err(&batch));
+
+    let nothing = read(&["--source", "whatsapp", &format!("{fixtures}/whatsapp_other_field.json"), "--json"]);
+    assert_eq!((nothing.status.code(), out(&nothing).trim()), (Some(0), "[]"));
+    assert_eq!(read(&["--source", "nobody", "x"]).status.code(), Some(64));
+
+    // Headers count, however they are written down.
+    fs::write(empty.path().join("user.json"), r#"{"type":"user.created","data":{"id":"user_1"}}"#).unwrap();
+    for headers in
+        [r#"{"Svix-Id":"msg_7"}"#, r#"[["svix-id","msg_7"]]"#, "POST /x HTTP/1.1\nSVIX-ID: msg_7\n"]
+    {
+        fs::write(empty.path().join("headers"), headers).unwrap();
+        let user = read(&["--source", "clerk", "user.json", "--headers", "headers", "--json"]);
+        let expected = serde_json::json!([{ "source": "clerk", "kind": "user.created", "account": "",
+            "dedupe_key": "clerk::msg_7", "occurred_at_ms": null }]);
+        assert_eq!(events(&user), expected);
+    }
+    let table = read(&["--source", "clerk", "user.json", "--headers", "headers"]);
+    assert!(out(&table).contains("clerk::msg_7") && out(&table).contains("1 read, 0 not"), "{}", out(&table));
+}

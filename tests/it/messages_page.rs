@@ -6,8 +6,11 @@ use longshore::{domain::reason::Reason, sources::vendors::job_types::SCHEMAS};
 fn the_page_for_senders_names_every_reason_every_type_and_every_vendor() {
     let page = include_str!("../../docs/MESSAGES.md");
     let told = Reason::ALL.iter().take_while(|reason| **reason != Reason::LlmRefused);
-    for reason in told.chain([&Reason::SecretUnavailable]) {
+    for reason in told.chain([&Reason::SecretUnavailable, &Reason::ObjectUnavailable]) {
         assert!(page.contains(&format!("`{reason}`")), "{reason}");
+    }
+    for form in longshore::sources::decode::FORMS {
+        assert!(page.contains(&format!("| `{form}` |")), "{form}");
     }
     for schema in SCHEMAS {
         assert!(page.contains(&format!("`{}`", schema.name)), "{}", schema.name);

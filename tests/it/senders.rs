@@ -65,6 +65,7 @@ pub(crate) struct World {
     pub(crate) sources: BTreeMap<String, SourceSettings>,
     pub(crate) drills: bool,
     pub(crate) defaults: Defaults,
+    pub(crate) objects: Objects,
 }
 
 impl World {
@@ -76,6 +77,7 @@ impl World {
             sources: BTreeMap::new(),
             drills: false,
             defaults: Defaults::default(),
+            objects: Objects::none(),
         };
         for (id, secret, sources) in [("edge", EDGE, "*"), ("waker", WAKER, "wake")] {
             let key = world.key(id, secret);
@@ -115,9 +117,9 @@ impl World {
         Senders::new(&self.seal, &self.sources, (self.drills, self.defaults.clone())).unwrap()
     }
 
-    /// Decodes and verifies, without an object store: there is nothing to wait for.
+    /// Decodes and verifies. An object store of a test answers at once: there is nothing to wait for.
     pub(crate) fn check(&self, delivery: &Delivery) -> Result<Checked, Rejection> {
-        prove(delivery, &self.senders(), &Objects::none()).now_or_never().unwrap()
+        prove(delivery, &self.senders(), &self.objects).now_or_never().unwrap()
     }
 
     /// The verified message of a delivery that must count as it is.

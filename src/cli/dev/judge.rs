@@ -140,6 +140,7 @@ fn seen(expect: &Expect, before: &HashMap<EventKey, String>, observed: &Observed
             Some(observed.duplicates(key) >= copy + usize::from(ended_before(key).is_some()))
         }
         Expect::Rejected { id, reason } => Some(observed.rejection(id) == Some(*reason)),
+        Expect::Answer { to, wanted } => Some(observed.was_answered(to, *wanted)),
         Expect::PutBack(reason) => Some(observed.put_back(*reason) > 0),
         Expect::Attempt { key, end } => Some(before.contains_key(key) || observed.attempt_ended(key, end)),
         // Judged in the run that does the work.
@@ -200,6 +201,7 @@ pub(crate) fn describe(expect: &Expect) -> String {
         Expect::NoCommand(key) => format!("{key} plans no command"),
         Expect::Calls { key, states } => format!("calls to the model for {key}: {}", states.join(", ")),
         Expect::Property { id, name, value, .. } => format!("contact {id} has {name} = {value}"),
+        Expect::Answer { wanted, .. } => format!("the vendor is answered {wanted}"),
         Expect::NoEvent => "acknowledged without an event".to_owned(),
     }
 }

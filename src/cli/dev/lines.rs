@@ -116,12 +116,12 @@ impl Lines {
         if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
-    /// Messages were put on the queue.
-    pub(crate) fn sent(&self, samples: usize, messages: usize) {
-        let about = format!("{messages} messages of {samples} samples");
+    /// Messages were put on the queue, requests posted to the edge.
+    pub(crate) fn sent(&self, samples: usize, messages: usize, requests: usize) {
+        let about = format!("{samples} samples: {messages} messages, {requests} requests");
         self.line(&Line {
             symbol: "»",
-            verb: "queued",
+            verb: "sent",
             source: "dev",
             kind: "",
             about: &about,

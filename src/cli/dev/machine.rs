@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::{Admin, Probes},
-    app::App,
+    app::{App, intake::Intake},
     cli::dev::{
         outside::{
             Outside,
             script::{Fault, Script, Service},
         },
-        setup::{Places, RealModel, SLOW_MODEL, SLOW_TAG, settings},
+        setup::{self, Places, RealModel, SLOW_MODEL, SLOW_TAG},
         state_dir::StateDir,
     },
     domain::ids::TenantId,
@@ -26,6 +26,7 @@ use crate::{
         local::server::{Options, Server, ServerError},
         sqs::SqsQueue,
     },
+    sources::{self, senders::Senders},
     store::contract::Store,
     telemetry::metrics,
     worker::trail::Trail,
@@ -34,6 +35,8 @@ use crate::{
 /// Where `dev` listens when it goes on running.
 const QUEUE_PORT: u16 = 9_324;
 const ADMIN_PORT: u16 = 9_464;
+/// Where its edge listens then, unless somebody else does.
+const INTAKE_PORT: u16 = 8_080;
 /// Names of the queues.
 const QUEUE: &str = "longshore";
 const DEAD_LETTER_QUEUE: &str = "longshore-dead";
@@ -48,6 +51,9 @@ pub(crate) struct Machine {
     /// The queue to work, for sending samples.
     pub(crate) queue: SqsQueue,
     pub(crate) places: Places,
+    /// All configured senders.
+    pub(crate) senders: Senders,
+    intake: Intake,
     app: App,
     admin: Admin,
 }
@@ -84,6 +90,7 @@ impl Machine {
             queue_url,
             dead_letter_url,
             admin: port(ADMIN_PORT),
+            intake: free(port(INTAKE_PORT)),
             llm_base_url: outside.llm_base_url(),
             whatsapp_base_url: outside.whatsapp_base_url(),
         };
@@ -96,22 +103,28 @@ impl Machine {
         model: &RealModel,
         trail: Trail,
     ) -> anyhow::Result<Self> {
-        let settings = settings(state, &places, model)?;
+        let settings = setup::settings(state, &places, model)?;
         let queue = SqsQueue::connect(&settings.queue, &settings.queue.url).await;
         let wait = settings.queue.wait;
         let metrics = metrics::start().context("metrics")?;
         metrics.keep_up();
-        let app = Box::pin(App::start(settings, trail)).await?;
+        metrics::zero_edge(settings.sources.keys());
+        let senders = sources::senders(&settings)?;
+        let app = Box::pin(App::start(settings.clone(), trail)).await?;
         let (vitals, store) = (Arc::clone(&app.vitals), Arc::clone(&app.store));
         let executor = tokio::runtime::Handle::current();
         let probes = Probes { vitals, store: Arc::clone(&store), metrics, wait, executor };
         let admin = Admin::start(places.admin, probes).context("the health port cannot be opened")?;
         places.admin = admin.address();
+        let intake = Box::pin(Intake::start(settings)).await?;
+        places.intake = intake.address();
+        // Now with the ports that were found: other commands read them.
+        setup::settings(state, &places, model)?;
         let quiet = TenantId::from(QUIET_TENANT);
         if store.auto_replies(&quiet).await? {
             store.set_auto_replies(&quiet, false, "dev").await?;
         }
-        Ok(Self { server, outside, store, queue, places, app, admin })
+        Ok(Self { server, outside, store, queue, places, senders, intake, app, admin })
     }
 
     /// Stops from the top down; answers whether everything finished by itself. What is not finished after
@@ -122,12 +135,13 @@ impl Machine {
             tokio::time::sleep(patience).await;
             later.cancel();
         });
+        let answered = self.intake.stop(hurry.clone()).await;
         let finished = Box::pin(self.app.stop(hurry)).await;
         timer.abort();
         drop(self.admin);
         self.server.shutdown().await;
         self.outside.shutdown().await;
-        finished
+        answered && finished
     }
 }
 
@@ -140,6 +154,11 @@ fn told(error: ServerError) -> anyhow::Error {
             .into(),
         _ => stop.into(),
     }
+}
+
+/// This place, or any port where somebody else has it.
+fn free(wanted: SocketAddr) -> SocketAddr {
+    if is_free(wanted).is_ok() { wanted } else { SocketAddr::new(wanted.ip(), 0) }
 }
 
 /// A taken port is told before anything is begun.

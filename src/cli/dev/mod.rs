@@ -7,10 +7,12 @@ mod observed;
 pub mod outside;
 mod report;
 mod samples;
+mod senders;
 mod session;
 mod setup;
 mod state_dir;
 mod summary;
+mod vendors;
 
 use std::{
     fs::File,
@@ -47,7 +49,8 @@ const PATIENCE: Duration = Duration::from_millis(1_300);
 const LOG_FILE: &str = "dev.log";
 
 const AFTER_HELP: &str = "\
-Everything is real but the outside: an SQS-compatible queue, a SQLite store, signatures, retries, dead letters.
+Everything is real but the outside: an edge for webhooks, an SQS-compatible queue, a SQLite store, signatures,
+retries, dead letters. Vendors' samples are posted to the edge; jobs, and what must be rejected, go to the queue.
 WhatsApp is a stand-in on loopback. Messages are read by word lists; set OPENAI_API_KEY or OPENAI_BASE_URL (and
 OPENAI_MODEL) to have a real model read those of the tenant `acme`.
 
@@ -56,12 +59,14 @@ A second run on the same folder sends the same events again: all are recognised,
 Examples:
   longshore dev --once
   longshore dev --once --json | jq .ok
-  longshore --config .longshore/longshore.toml dlq list";
+  longshore --config .longshore/longshore.toml dlq list
+  longshore --config .longshore/longshore.toml sign clerk event.json --curl | sh";
 
 /// Run the whole system on this machine, with signed sample events of every kind, and show what becomes of them.
 ///
 /// Without --once it goes on running: send it messages of your own (queue at 127.0.0.1:9324, health and metrics
-/// at 127.0.0.1:9464), and stop it with Ctrl-C.
+/// at 127.0.0.1:9464, webhooks at 127.0.0.1:8080 or, where that is taken, a port that it tells), and stop it with
+/// Ctrl-C.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct DevCommand {
@@ -94,6 +99,7 @@ impl DevCommand {
         shutdown.on_signals(PATIENCE).context("signals")?;
         let trail = Trail::default();
         let machine = Machine::start(&state, !self.once, &model, trail.clone()).await?;
+        lines.say(&format!("hooks at http://{}/hooks/SOURCE\n", machine.places.intake));
         let ended = self.play(&machine, &mut state, &mut lines, (begun, &trail, &shutdown)).await;
         let finished = machine.stop(PATIENCE, shutdown.hurry()).await;
         if !finished {
@@ -110,7 +116,7 @@ impl DevCommand {
         let reader =
             if model.is_set() { "a model behind OpenAI's API" } else { "word lists (no key is set)" };
         lines.say(&format!("longshore {} · state in {}", env!("CARGO_PKG_VERSION"), state.root().display()));
-        lines.say(&format!("messages are read by {reader}; WhatsApp is a stand-in on loopback\n"));
+        lines.say(&format!("messages are read by {reader}; WhatsApp is a stand-in on loopback"));
     }
 
     /// The samples, their summary, and whatever comes then.
@@ -123,7 +129,7 @@ impl DevCommand {
     ) -> anyhow::Result<Summary> {
         let before = Standing::of(&*machine.store).await?;
         let base = state.begin(SystemClock.now())?;
-        let samples = samples::all(&Workbench::new(state, base, SystemClock.now()))?;
+        let samples = samples::all(&Workbench::new(state, &machine.senders, base, SystemClock.now()))?;
         let mut session = Session::new(machine, state, samples, lines, trail.listen()).await?;
         let stopping: CancellationToken = shutdown.stopping();
         session.run((begun + DEADLINE).into(), &stopping).await?;
@@ -154,6 +160,7 @@ fn tell_where(machine: &Machine, lines: &Lines) {
     let places = &machine.places;
     lines.heading("Running; Ctrl-C stops");
     lines.say(&format!("  queue    {}", places.queue_url));
+    lines.say(&format!("  hooks    http://{}/hooks/SOURCE", places.intake));
     lines.say(&format!("  health   http://{}/readyz", places.admin));
     lines.say(&format!("  metrics  http://{}/metrics", places.admin));
     lines.say(&lines.toned("  messages that you send there are told here\n", Tone::Quiet));

@@ -8,7 +8,10 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    cli::dev::samples::sample::{End, Step},
+    cli::dev::samples::{
+        call::Answer,
+        sample::{End, Step},
+    },
     domain::{ids::EventKey, reason::Reason},
     worker::trail::{Happening, Subject},
 };
@@ -20,6 +23,8 @@ pub(crate) struct Observed {
     rejected: HashMap<String, Reason>,
     put_back: BTreeMap<&'static str, u64>,
     commands: Vec<(String, &'static str)>,
+    /// By sample.
+    answers: HashMap<&'static str, Vec<Answer>>,
     /// By source and kind.
     pub(crate) counts: BTreeMap<(String, &'static str), Counts>,
     /// By source and reason.
@@ -74,6 +79,21 @@ impl Observed {
             Happening::Woken(key) => self.woken(key),
             _ => self.event(happening),
         }
+    }
+
+    /// The edge answered a request of this sample.
+    pub(crate) fn answered(&mut self, sample: &'static str, answer: Answer) {
+        self.answers.entry(sample).or_default().push(answer);
+    }
+
+    /// Was each request of this sample answered so?
+    pub(crate) fn was_answered(&self, sample: &str, wanted: Answer) -> bool {
+        self.answers.get(sample).is_some_and(|answers| answers.iter().all(|answer| *answer == wanted))
+    }
+
+    /// Requests that the edge answered.
+    pub(crate) fn requests(&self) -> usize {
+        self.answers.values().map(Vec::len).sum()
     }
 
     fn woken(&mut self, key: &EventKey) {

@@ -166,8 +166,12 @@ fn figures(summary: &Summary, lines: &Lines) {
     let calls: Vec<String> =
         summary.queue.calls.iter().map(|(operation, calls)| format!("{operation} {calls}")).collect();
     lines.say(&format!(
-        "{} messages put on the queue, {} received; {:.2} SQS calls of the worker for each",
-        summary.queue.messages, summary.queue.received, summary.queue.worker_calls_per_message
+        "{} messages put on the queue, {} requests posted to the edge; {} messages received, {:.2} SQS calls of the \
+         worker for each",
+        summary.queue.messages,
+        summary.queue.requests,
+        summary.queue.received,
+        summary.queue.worker_calls_per_message
     ));
     lines.say(&format!("all SQS calls: {}", calls.join(", ")));
     let handling = &summary.handling;

@@ -11,8 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::dev::{
-        judge::Judge, lines::Lines, machine::Machine, observed::Observed, samples::sample::Sample,
+        judge::Judge,
+        lines::Lines,
+        machine::Machine,
+        observed::Observed,
+        samples::sample::{Parcel, Sample},
         state_dir::StateDir,
+        vendors::Vendors,
     },
     domain::{delivery::Attribute, reason::Reason},
     queue::contract::{BATCH, EntryResult, OutgoingMessage, Queue as _},
@@ -34,6 +39,7 @@ pub(crate) struct Session<'a> {
     pub(crate) lines: &'a mut Lines,
     pub(crate) happenings: Receiver<Happening>,
     pub(crate) messages: usize,
+    vendors: Vendors,
     outside_told: usize,
     late_key_is_hidden: bool,
 }
@@ -58,6 +64,7 @@ impl<'a> Session<'a> {
             lines,
             happenings,
             messages: 0,
+            vendors: Vendors::new(machine.places.intake)?,
             outside_told: 0,
             late_key_is_hidden: true,
         })
@@ -127,17 +134,27 @@ impl<'a> Session<'a> {
         if ready.is_empty() {
             return Ok(());
         }
-        let samples = ready.iter().map(|at| &self.judge.samples()[*at].sample);
-        let messages: Vec<OutgoingMessage> =
-            samples.flat_map(|sample| &sample.messages).map(outgoing).collect();
+        let (mut messages, mut calls) = (Vec::new(), Vec::new());
+        for sample in ready.iter().map(|at| &self.judge.samples()[*at].sample) {
+            for parcel in &sample.parcels {
+                match parcel {
+                    Parcel::Queued(message) => messages.push(outgoing(message)),
+                    Parcel::Posted(call) => calls.push((sample.name, call)),
+                }
+            }
+        }
         for batch in messages.chunks(BATCH) {
             let results = self.machine.queue.send(batch).await?;
             if let Some(result) = results.iter().find(|result| **result != EntryResult::Done) {
                 bail!("the embedded queue does not take a sample: {result:?}");
             }
         }
+        let requests = calls.len();
+        for (sample, answer) in self.vendors.post(calls).await? {
+            self.observed.answered(sample, answer);
+        }
         self.messages += messages.len();
-        self.lines.sent(ready.len(), messages.len());
+        self.lines.sent(ready.len(), messages.len(), requests);
         Ok(())
     }
 

@@ -5,10 +5,7 @@ use std::{fs, net::SocketAddr, time::Duration};
 
 use crate::{
     cli::dev::{
-        samples::{
-            whatsapp_wire::{ACME, QUIET, STANDIN},
-            workbench::PORTAL,
-        },
+        senders::{quoted, senders},
         state_dir::StateDir,
     },
     config::{Settings, environment_variable, from_toml},
@@ -38,6 +35,8 @@ pub(crate) struct Places {
     pub(crate) dead_letter_url: String,
     /// Health and metrics.
     pub(crate) admin: SocketAddr,
+    /// The edge: `/hooks/SOURCE`.
+    pub(crate) intake: SocketAddr,
     /// The stand-in's model.
     pub(crate) llm_base_url: String,
     /// The stand-in's WhatsApp.
@@ -129,12 +128,16 @@ connections = 4
 
 [admin]
 listen = \"{}\"
+
+[intake]
+listen = \"{}\"
 ",
         quoted(&places.queue_url),
         quoted(&places.dead_letter_url),
         quoted(&places.endpoint),
         quoted(&store),
         places.admin,
+        places.intake,
     )
 }
 
@@ -154,36 +157,6 @@ migrate = true
 ",
         model.handler_timeout().as_millis()
     )
-}
-
-fn senders(state: &StateDir) -> String {
-    let mut text = "\n[seal]\nsign_with = \"wake\"\n".to_owned();
-    for (name, sources) in [("edge", "*"), ("edge-hubspot", "hubspot"), ("wake", "wake")] {
-        text += &format!("{}sources = [\"{sources}\"]\n", key(state, "seal", name));
-    }
-    text += &source(state, "whatsapp", "whatsapp", &["whatsapp"], "");
-    text += &format!(
-        "[sources.whatsapp.accounts]\n\"{ACME}\" = \"acme\"\n\"{QUIET}\" = \"quiet\"\n\"{STANDIN}\" = \"standin\"\n"
-    );
-    text += &source(state, "hubspot", "hubspot", &["hubspot"], "");
-    text += &format!("[sources.hubspot.accounts]\n\"{PORTAL}\" = \"acme\"\n");
-    text +=
-        &source(state, "partner", "standard-webhooks", &["partner"], "tenant = \"acme\"\nmax_body = 4096\n");
-    text += &source(state, "chat", "jobs", &["chat", "chat-retired"], "tenant = \"acme\"\n");
-    text += "state = \"replay-only\"\n";
-    for name in ["drills", "late"] {
-        text += &source(state, name, "jobs", &[name], "tenant = \"acme\"\n");
-    }
-    text + &source(state, "keyless", "whatsapp", &[], "tenant = \"acme\"\n")
-}
-
-fn source(state: &StateDir, name: &str, vendor: &str, keys: &[&str], more: &str) -> String {
-    let keys: String = keys.iter().map(|file| key(state, &format!("sources.{name}"), file)).collect();
-    format!("\n[sources.{name}]\nvendor = \"{vendor}\"\n{more}{keys}")
-}
-
-fn key(state: &StateDir, of: &str, name: &str) -> String {
-    format!("\n[[{of}.keys]]\nid = \"{name}\"\nsecret = {}\n", quoted(&state.reference(name).0))
 }
 
 fn outside(state: &StateDir, places: &Places, model: &RealModel) -> String {
@@ -220,11 +193,6 @@ timeout = \"3s\"
     )
 }
 
-/// A TOML string: JSON's escapes are TOML's, too.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -243,6 +211,7 @@ pub(crate) mod tests {
             whatsapp_base_url: format!("{endpoint}/v23.0"),
             endpoint,
             admin: ([127, 0, 0, 1], 9).into(),
+            intake: ([127, 0, 0, 1], 9).into(),
         };
         settings(state, &places, model).unwrap()
     }

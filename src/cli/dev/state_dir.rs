@@ -10,12 +10,17 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
+use aws_lc_rs::{
+    error::Unspecified,
+    rand::{self, SystemRandom},
+    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair},
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
 use crate::{config::secret::SecretRef, domain::timestamp::Timestamp};
 
-/// Files of keys, and whether a key is one of the internal scheme (`whsec_` and base64) or plain text.
+/// Files of keys, and what they look like.
 const KEYS: &[(&str, Text)] = &[
     ("edge", Text::Whsec),
     ("edge-hubspot", Text::Whsec),
@@ -30,14 +35,29 @@ const KEYS: &[(&str, Text)] = &[
     ("late", Text::Whsec),
     ("stranger", Text::Whsec),
     ("stand-in", Text::Hex),
+    ("gohighlevel", Text::Ed25519),
+    ("pipedrive", Text::Password),
+    ("clerk", Text::Whsec),
+    ("twilio", Text::Hex),
+    ("sendgrid", Text::EcdsaP256),
+    ("salesforce-apex", Text::Whsec),
+    ("dynamics", Text::Hex),
+    ("billing", Text::Whsec),
 ];
 /// Length of a key's secret in bytes.
 const KEY_BYTES: usize = 32;
 
 #[derive(Clone, Copy)]
 enum Text {
+    /// Of the internal scheme: `whsec_` and base64.
     Whsec,
+    /// Plain text.
     Hex,
+    /// `user:password`.
+    Password,
+    /// A private key, PKCS#8 in base64: it also proves what it signed.
+    Ed25519,
+    EcdsaP256,
 }
 
 /// The folder, opened.
@@ -103,6 +123,21 @@ impl StateDir {
         self.keys.get(name).map(String::as_str).ok_or_else(|| anyhow!("there is no key `{name}`"))
     }
 
+    /// What was made at the first start and cannot be made again, such as a signature with a random part.
+    pub(crate) fn kept(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> anyhow::Result<String>,
+    ) -> anyhow::Result<String> {
+        let file = self.root.join(name);
+        if file.exists() {
+            return fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()));
+        }
+        let text = make()?;
+        write_private(&file, &text)?;
+        Ok(text)
+    }
+
     /// Where a key's text is.
     pub(crate) fn reference(&self, name: &str) -> SecretRef {
         SecretRef(format!("file:{}", self.key_file(name).display()))
@@ -141,14 +176,24 @@ fn key(root: &Path, name: &str, text: Text) -> anyhow::Result<String> {
     if file.exists() {
         return fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()));
     }
-    let mut bytes = [0; KEY_BYTES];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow!("no random numbers for a key"))?;
-    let secret = match text {
-        Text::Whsec => format!("whsec_{}", STANDARD.encode(bytes)),
-        Text::Hex => hex::encode(bytes),
-    };
+    let secret = new_key(text).map_err(|_| anyhow!("no random numbers for a key"))?;
     write_private(&file, &secret)?;
     Ok(secret)
+}
+
+fn new_key(text: Text) -> Result<String, Unspecified> {
+    let random = SystemRandom::new();
+    let mut bytes = [0; KEY_BYTES];
+    rand::fill(&mut bytes)?;
+    Ok(match text {
+        Text::Whsec => format!("whsec_{}", STANDARD.encode(bytes)),
+        Text::Hex => hex::encode(bytes),
+        Text::Password => format!("longshore:{}", hex::encode(bytes)),
+        Text::Ed25519 => STANDARD.encode(Ed25519KeyPair::generate_pkcs8(&random)?),
+        Text::EcdsaP256 => {
+            STANDARD.encode(EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random)?)
+        }
+    })
 }
 
 /// Readable by its owner only, and there whole or not at all.

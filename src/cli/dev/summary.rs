@@ -126,6 +126,8 @@ pub(crate) struct Got {
 pub(crate) struct QueueUse {
     /// Put on the queue by `dev`.
     pub(crate) messages: usize,
+    /// Posted to the edge by `dev`.
+    pub(crate) requests: usize,
     /// Received, with those that came back.
     pub(crate) received: usize,
     /// Requests as the queue counted them.
@@ -266,6 +268,7 @@ fn queue(facts: &Facts<'_>) -> QueueUse {
     let received = facts.observed.received;
     QueueUse {
         messages: facts.messages,
+        requests: facts.observed.requests(),
         received,
         worker_calls_per_message: ratio(by_the_worker, received),
         calls,

@@ -10,6 +10,7 @@ use crate::{
         keys::{BadKey, prove},
         rejection::Fault,
         signature::{base64, same},
+        usual,
     },
 };
 
@@ -21,6 +22,8 @@ pub(super) const SCHEME: Scheme = Scheme {
     headers: &[CREDENTIAL],
     handshake: Handshake::None,
     redact: None,
+    shape: "Basic and base64 of user:password",
+    causes: &["a proxy took the authorization header away", usual::KEY],
     verify,
     sign,
 };

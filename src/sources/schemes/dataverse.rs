@@ -12,6 +12,7 @@ use crate::{
         keys::prove,
         rejection::Fault,
         signature::{EMPTY, same},
+        usual,
     },
 };
 
@@ -25,6 +26,8 @@ pub(super) const SCHEME: Scheme = Scheme {
     headers: &[USUAL_CREDENTIAL_HEADER],
     handshake: Handshake::None,
     redact: None,
+    shape: "the agreed value where credential_in says",
+    causes: &["credential_in names another place", "the parameter stands twice", usual::KEY],
     verify,
     sign,
 };

@@ -12,6 +12,7 @@ use crate::{
         public_key::{Algorithm, PrivateKey, PublicKey},
         rejection::Fault,
         signature::base64,
+        usual,
     },
 };
 
@@ -26,6 +27,12 @@ pub(super) const SCHEME: Scheme = Scheme {
     headers: &[SIGNATURE, RETIRED],
     handshake: Handshake::None,
     redact: None,
+    shape: "x-ghl-signature, base64 of 64 bytes: Ed25519 of the body",
+    causes: &[
+        usual::BODY,
+        "the key is not the vendor's published Ed25519 key",
+        "only the retired x-wh-signature is there: it counts up to legacy_until only",
+    ],
     verify,
     sign,
 };

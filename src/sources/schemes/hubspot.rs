@@ -15,6 +15,7 @@ use crate::{
         keys::{BadKey, prove},
         rejection::Fault,
         signature::{EMPTY, base64, hex_digest, hmac_matches, hmac_sha256, same},
+        usual,
     },
 };
 
@@ -45,6 +46,8 @@ pub(super) const V1: Scheme = Scheme {
     headers: &[PLAIN, VERSION],
     handshake: Handshake::None,
     redact: None,
+    shape: "64 hex digits: SHA-256 of secret and body",
+    causes: &[usual::BODY, usual::KEY, "the app sends v3 by now: use hubspot-v3"],
     verify: |evidence| verify_plain(evidence, "v1", &[&evidence.request.body]),
     sign: |order| sign_plain(order, "v1", &[&order.body]),
 };
@@ -67,6 +70,8 @@ pub(super) const V3: Scheme = Scheme {
     headers: &[SIGNATURE, TIMESTAMP],
     handshake: Handshake::None,
     redact: None,
+    shape: "base64 of 32 bytes: HMAC-SHA256 of method, URL, body and the timestamp in milliseconds",
+    causes: &[usual::URL, usual::BODY, usual::KEY, usual::AGE],
     verify,
     sign,
 };

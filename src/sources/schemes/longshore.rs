@@ -11,6 +11,7 @@ use crate::{
         keys::{prove, usable},
         rejection::Fault,
         signature::{Key, Signatures, is_id},
+        usual,
     },
 };
 
@@ -20,6 +21,13 @@ pub(super) const SCHEME: Scheme = Scheme {
     headers: &["webhook-id", "webhook-timestamp", "webhook-signature", "webhook-key-id"],
     handshake: Handshake::None,
     redact: None,
+    shape: "space-separated v1,base64 (HMAC-SHA256) or v1a,base64 (Ed25519) of id.timestamp.body",
+    causes: &[
+        usual::BODY,
+        "the secret was used as text: what stands behind whsec_ must be decoded",
+        usual::KEY,
+        usual::AGE,
+    ],
     verify,
     sign,
 };

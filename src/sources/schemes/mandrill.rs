@@ -11,6 +11,7 @@ use crate::{
         rejection::Fault,
         schemes::form::{FORM, signed_fields},
         signature::{EMPTY, base64, hmac_sha1, same},
+        usual,
     },
 };
 
@@ -24,6 +25,8 @@ pub(super) const SCHEME: Scheme = Scheme {
     headers: &[SIGNATURE],
     handshake: Handshake::None,
     redact: None,
+    shape: "base64 of 20 bytes: HMAC-SHA1 of the URL and the sorted form fields",
+    causes: &[usual::URL, "the slash at the end of the URL counts", usual::KEY],
     verify,
     sign,
 };

@@ -8,6 +8,7 @@ use crate::{
         keys::prove,
         rejection::Fault,
         signature::{EMPTY, hex_digest, hmac_matches, hmac_sha256},
+        usual,
     },
 };
 
@@ -20,6 +21,8 @@ pub(super) const SCHEME: Scheme = Scheme {
     headers: &[SIGNATURE],
     handshake: Handshake::MetaChallenge,
     redact: None,
+    shape: "sha256= and 64 hex digits: HMAC-SHA256 of the body",
+    causes: &[usual::BODY, usual::KEY, "the key must be the app secret, not an access or verify token"],
     verify,
     sign,
 };

@@ -9,8 +9,16 @@ use crate::{
 };
 
 /// The row of the table.
-pub(super) const SCHEME: Scheme =
-    Scheme { name: "queue", headers: &[], handshake: Handshake::None, redact: None, verify, sign };
+pub(super) const SCHEME: Scheme = Scheme {
+    name: "queue",
+    headers: &[],
+    handshake: Handshake::None,
+    redact: None,
+    shape: "nothing: the queue's policy decides who may send",
+    causes: &["the request came another way than through a queue with trust = \"queue\""],
+    verify,
+    sign,
+};
 
 fn verify(_: &Evidence<'_>) -> Result<Proof, Fault> {
     let why = "authenticated by the queue's policy alone; this request did not come through such a queue";

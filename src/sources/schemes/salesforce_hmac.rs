@@ -13,6 +13,7 @@ use crate::{
         keys::prove,
         rejection::Fault,
         signature::{EMPTY, base64, hmac_matches, hmac_sha256},
+        usual,
     },
 };
 
@@ -26,6 +27,8 @@ pub(super) const ENS: Scheme = Scheme {
     headers: &[ENS_SIGNATURE],
     handshake: Handshake::EnsConfirmation,
     redact: None,
+    shape: "base64 of 32 bytes: HMAC-SHA256 of the body under the key as text",
+    causes: &[usual::BODY, usual::KEY, "the first request after registration is not signed"],
     verify: |evidence| verify(evidence, ENS_SIGNATURE, &evidence.request.body),
     sign: |order| sign(order, ENS_SIGNATURE, &order.body),
 };
@@ -36,6 +39,8 @@ pub(super) const DATACLOUD: Scheme = Scheme {
     headers: &[DATACLOUD_SIGNATURE],
     handshake: Handshake::None,
     redact: None,
+    shape: "base64 of 32 bytes: HMAC-SHA256 of the body",
+    causes: &[usual::BODY, "a new key takes up to 15 minutes to count", "the other value of escaped_body"],
     verify: |evidence| {
         let signed = signed_form(evidence.settings, &evidence.request.body)
             .ok_or_else(|| invalid("the body is not text and cannot have been escaped"))?;

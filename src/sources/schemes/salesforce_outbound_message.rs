@@ -25,6 +25,11 @@ pub(super) const SCHEME: Scheme = Scheme {
     headers: &[],
     handshake: Handshake::SoapAck,
     redact: Some(redact),
+    shape: "a SOAP envelope with one OrganizationId right under notifications",
+    causes: &[
+        "the organisation (production or sandbox) is not in organization_ids",
+        "the body was cut or re-encoded",
+    ],
     verify,
     sign,
 };
@@ -114,7 +119,7 @@ fn sessions_in_broken(body: &[u8]) -> Vec<std::ops::Range<usize>> {
         at = name + SESSION.len();
         let opening = body[..name].iter().rposition(|byte| *byte == b'<');
         let end_tag = opening.is_some_and(|open| body.get(open + 1) == Some(&b'/'));
-        if let Some(open) = find(&body[at..], b">").filter(|_| !end_tag) {
+        if let Some(open) = tag_end(&body[at..]).filter(|_| !end_tag) {
             let start = at + open + 1;
             let rest = &body[start..];
             // A CDATA section is text, too.
@@ -128,6 +133,19 @@ fn sessions_in_broken(body: &[u8]) -> Vec<std::ops::Range<usize>> {
         }
     }
     found
+}
+
+/// Where a tag closes: a `>` within quotes is part of an attribute.
+fn tag_end(text: &[u8]) -> Option<usize> {
+    let mut quote = None;
+    text.iter().position(|byte| {
+        match (quote, byte) {
+            (Some(open), _) if open == byte => quote = None,
+            (None, b'"' | b'\'') => quote = Some(byte),
+            _ => {}
+        }
+        quote.is_none() && *byte == b'>'
+    })
 }
 
 fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {

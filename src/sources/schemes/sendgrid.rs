@@ -13,6 +13,7 @@ use crate::{
         public_key::{Algorithm, PrivateKey, PublicKey},
         rejection::Fault,
         signature::base64,
+        usual,
     },
 };
 
@@ -25,6 +26,8 @@ pub(super) const SCHEME: Scheme = Scheme {
     headers: &[SIGNATURE, TIMESTAMP],
     handshake: Handshake::None,
     redact: None,
+    shape: "base64 of an ASN.1 signature (about 70 bytes): ECDSA on P-256 of timestamp and body",
+    causes: &["the line end (CRLF) behind the body was lost", usual::BODY, "the public key was regenerated"],
     verify,
     sign,
 };

@@ -10,6 +10,7 @@ use crate::{
         rejection::Fault,
         schemes::form::media_type,
         signature::{EMPTY, hex_digest, hmac_matches, hmac_sha256},
+        usual,
     },
 };
 
@@ -23,6 +24,8 @@ pub(super) const SCHEME: Scheme = Scheme {
     headers: &[SIGNATURE, TIMESTAMP],
     handshake: Handshake::None,
     redact: None,
+    shape: "v0= and 64 hex digits: HMAC-SHA256 of v0:timestamp:body",
+    causes: &["the form was decoded before it was captured", usual::KEY, usual::AGE],
     verify,
     sign,
 };

@@ -25,8 +25,21 @@ const CONFIRMATION: &[&str] =
     &["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
 
 /// The row of the table.
-pub(super) const SCHEME: Scheme =
-    Scheme { name: "sns", headers: &[], handshake: Handshake::SnsConfirmation, redact: None, verify, sign };
+pub(super) const SCHEME: Scheme = Scheme {
+    name: "sns",
+    headers: &[],
+    handshake: Handshake::SnsConfirmation,
+    redact: None,
+    shape: "JSON with Signature, SignatureVersion and SigningCertURL: RSA over the named fields",
+    causes: &[
+        "raw delivery is on: such messages carry no signature",
+        "the topic is not in topic_arns",
+        "Amazon uses another certificate by now",
+        "signature version 1 with min_signature_version = 2",
+    ],
+    verify,
+    sign,
+};
 
 type Fields = BTreeMap<String, Value>;
 
@@ -113,11 +126,24 @@ fn signed(fields: &Fields) -> Result<String, Fault> {
     Ok(text)
 }
 
-/// A notification of version 2. The body is one without its signature (its `TopicArn` and `Message` are needed,
-/// what else is missing is made up).
+fn notification(order: &Order<'_>) -> Result<Fields, SignError> {
+    match serde_json::from_slice(&order.body) {
+        Ok(UniqueObject(fields)) if fields.contains_key("TopicArn") => Ok(fields),
+        _ => {
+            let topic = order.settings.topic_arns.first();
+            let topic =
+                topic.ok_or(SignError::Message("the source needs topic_arns, or the body a TopicArn"))?;
+            let text =
+                std::str::from_utf8(&order.body).map_err(|_| SignError::Message("the body is not text"))?;
+            Ok([("TopicArn", json!(topic)), ("Message", json!(text))].map(|(n, v)| (n.to_owned(), v)).into())
+        }
+    }
+}
+
+/// A notification of version 2: the body, where it is one (what is missing is made up), else one that carries the body
+/// on the source's first topic.
 fn sign(order: &Order<'_>) -> Result<HttpRequest, SignError> {
-    let UniqueObject(mut fields) = serde_json::from_slice(&order.body)
-        .map_err(|_| SignError::Message("the body must be a JSON object with each name once"))?;
+    let mut fields = notification(order)?;
     let key = PrivateKey::parse(order.secret, Algorithm::RsaSha256)?;
     let time = order.at.to_calendar().format(&time::format_description::well_known::Rfc3339);
     let region = fields

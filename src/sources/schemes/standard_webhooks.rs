@@ -9,6 +9,7 @@ use crate::{
         keys::prove,
         rejection::Fault,
         signature::{Key, Signatures},
+        usual,
     },
 };
 
@@ -24,6 +25,13 @@ pub(super) const STANDARD: Scheme = Scheme {
     headers: &STANDARD_NAMES,
     handshake: Handshake::None,
     redact: None,
+    shape: "space-separated v1,base64 (HMAC-SHA256) or v1a,base64 (Ed25519) of id.timestamp.body",
+    causes: &[
+        usual::BODY,
+        "the secret was used as text: what stands behind whsec_ must be decoded",
+        usual::KEY,
+        usual::AGE,
+    ],
     verify: |evidence| verify(evidence, STANDARD_NAMES),
     sign: |order| sign(order, STANDARD_NAMES),
 };

@@ -9,14 +9,28 @@ use crate::{
         keys::prove,
         rejection::Fault,
         signature::{EMPTY, MOST_SIGNATURES, hex_digest, hmac_matches, hmac_sha256},
+        usual,
     },
 };
 
 const SIGNATURE: &str = "stripe-signature";
 
 /// The row of the table.
-pub(super) const SCHEME: Scheme =
-    Scheme { name: "stripe", headers: &[SIGNATURE], handshake: Handshake::None, redact: None, verify, sign };
+pub(super) const SCHEME: Scheme = Scheme {
+    name: "stripe",
+    headers: &[SIGNATURE],
+    handshake: Handshake::None,
+    redact: None,
+    shape: "t=seconds,v1=64 hex digits: HMAC-SHA256 of t.body",
+    causes: &[
+        usual::BODY,
+        "every endpoint has a secret of its own, as has the command line tool",
+        "the whole whsec_ text is the key: it is not decoded",
+        usual::AGE,
+    ],
+    verify,
+    sign,
+};
 
 fn verify(evidence: &Evidence<'_>) -> Result<Proof, Fault> {
     let candidates = evidence.candidates()?;

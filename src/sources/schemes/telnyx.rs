@@ -12,6 +12,7 @@ use crate::{
         public_key::{Algorithm, PrivateKey, PublicKey},
         rejection::Fault,
         signature::base64,
+        usual,
     },
 };
 
@@ -24,6 +25,8 @@ pub(super) const SCHEME: Scheme = Scheme {
     headers: &[SIGNATURE, TIMESTAMP],
     handshake: Handshake::None,
     redact: None,
+    shape: "base64 of 64 bytes: Ed25519 of timestamp|body",
+    causes: &[usual::BODY, usual::AGE, "the key is not the account's public key"],
     verify,
     sign,
 };

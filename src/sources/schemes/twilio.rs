@@ -14,6 +14,7 @@ use crate::{
         rejection::Fault,
         schemes::form::{FORM, JSON, media_type, signed_fields},
         signature::{EMPTY, base64, hex_digest, hmac_sha1, hmac_sha256, same},
+        usual,
     },
 };
 
@@ -29,6 +30,8 @@ pub(super) const SCHEME: Scheme = Scheme {
     headers: &[SIGNATURE, SHARED_KEY, "content-type"],
     handshake: Handshake::None,
     redact: None,
+    shape: "base64 of 20 bytes (SharedKey: 32): HMAC of the URL and the sorted form fields",
+    causes: &[usual::URL, "a form field was lost, decoded or re-ordered", usual::KEY],
     verify,
     sign,
 };

@@ -15,6 +15,7 @@ use crate::{
         keys::prove,
         rejection::Fault,
         signature::{hmac_matches, hmac_sha256},
+        usual,
     },
 };
 
@@ -26,6 +27,8 @@ pub(super) const SCHEME: Scheme = Scheme {
     headers: &[AUTHORIZATION],
     handshake: Handshake::None,
     redact: None,
+    shape: "Bearer and a JWT of three parts, HS256, with iat and payload_hash",
+    causes: &[usual::BODY, "the key must be the signature secret, not the API secret", usual::AGE],
     verify,
     sign,
 };

@@ -10,7 +10,7 @@ use crate::{
     sources::{
         contract::{Draft, Item, Reading, Vendor},
         fields,
-        records::{Properties, changed, created, properties, readable},
+        records::{MOST_PROPERTIES, Properties, changed, created, properties, readable},
         rejection::{Fault, mismatch},
     },
 };
@@ -158,7 +158,11 @@ fn crm_change(
 /// The record's own members; custom fields each by their id.
 fn record(body: &Value) -> Result<Properties, Fault> {
     let mut whole = properties(Some(body), &NOT_PROPERTIES, "")?.unwrap_or_default();
-    for (index, field) in fields::list(body, "/customFields")?.iter().enumerate() {
+    let custom = fields::list(body, "/customFields")?;
+    if whole.len() + custom.len() > MOST_PROPERTIES {
+        return Err(mismatch("/customFields", "more properties than we keep"));
+    }
+    for (index, field) in custom.iter().enumerate() {
         let id = fields::text(field, "/id")
             .map_err(|(reason, detail)| (reason, format!("/customFields/{index}{detail}")))?;
         whole.insert(format!("customFields.{id}"), field.get("value").and_then(readable));

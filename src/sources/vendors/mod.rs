@@ -20,4 +20,20 @@ mod whatsapp;
 use crate::sources::contract::Vendor;
 
 /// Every kind of sender that this release knows.
-pub const VENDORS: &[Vendor] = &[whatsapp::VENDOR, hubspot::VENDOR, gohighlevel::VENDOR, pipedrive::VENDOR, clerk::VENDOR, twilio::VENDOR, sendgrid::VENDOR, generic::VENDOR, cloudevents::VENDOR, eventbridge::VENDOR, s3::VENDOR, salesforce::VENDOR, dynamics::VENDOR, standard_webhooks::VENDOR, jobs::VENDOR];
+pub const VENDORS: &[Vendor] = &[
+    whatsapp::VENDOR,
+    hubspot::VENDOR,
+    gohighlevel::VENDOR,
+    pipedrive::VENDOR,
+    clerk::VENDOR,
+    twilio::VENDOR,
+    sendgrid::VENDOR,
+    generic::VENDOR,
+    cloudevents::VENDOR,
+    eventbridge::VENDOR,
+    s3::VENDOR,
+    salesforce::VENDOR,
+    dynamics::VENDOR,
+    standard_webhooks::VENDOR,
+    jobs::VENDOR,
+];

@@ -104,6 +104,6 @@ fn at_least(found: i64, enough: i64) -> Result<(), String> {
 
 #[expect(clippy::disallowed_methods, reason = "the test's own setting, given by `make test`")]
 fn sqs() -> String {
-    std::env::var("LONGSHORE_TEST_SQS")
-        .unwrap_or_else(|_| panic!("LONGSHORE_TEST_SQS is not set: run `make test`, it brings an SQS server"))
+    std::env::var("LONGSHORE_TEST_AWS")
+        .unwrap_or_else(|_| panic!("LONGSHORE_TEST_AWS is not set: run `make test`, it brings an SQS server"))
 }

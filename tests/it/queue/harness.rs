@@ -19,7 +19,7 @@ use longshore::{
 };
 
 /// Where `make test` tells the endpoint of its LocalStack.
-const LOCALSTACK: &str = "LONGSHORE_TEST_SQS";
+const LOCALSTACK: &str = "LONGSHORE_TEST_AWS";
 
 /// Longer than anything here takes: the end of a wait that fails.
 pub(super) const LONG: Duration = Duration::from_secs(20);

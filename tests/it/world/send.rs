@@ -167,6 +167,20 @@ impl World {
         self.expected.rejected.push(Reason::SigInvalid);
     }
 
+    /// The last message, to change the way in which it comes.
+    pub(crate) fn last(&mut self) -> &mut OutgoingMessage {
+        self.outgoing.last_mut().unwrap()
+    }
+
+    /// A person's message that is changed so that no event comes of it.
+    pub(crate) fn whatsapp_forgotten(&mut self, change: impl FnOnce(&mut OutgoingMessage)) {
+        let before = std::mem::take(&mut self.expected);
+        self.whatsapp("34611999999", "never read");
+        self.expected = before;
+        self.last().attributes.remove("longshore-source");
+        change(self.last());
+    }
+
     /// The last message once more.
     pub(crate) fn again(&mut self) {
         let last = self.outgoing.last().unwrap().clone();

@@ -22,6 +22,10 @@ pub(crate) struct Knobs {
     pub(crate) attempts: u32,
     pub(crate) park_after: &'static str,
     pub(crate) backoff: &'static str,
+    /// More lines for the queue, for every source, and for the end of the file.
+    pub(crate) queue: &'static str,
+    pub(crate) source: String,
+    pub(crate) more: String,
 }
 
 impl Default for Knobs {
@@ -34,6 +38,9 @@ impl Default for Knobs {
             attempts: 4,
             park_after: "1s",
             backoff: "100ms",
+            queue: "",
+            source: String::new(),
+            more: String::new(),
         }
     }
 }
@@ -50,7 +57,8 @@ pub(super) struct Places<'a> {
 
 /// Writes file and keys.
 pub(super) fn write(places: &Places<'_>, knobs: &Knobs) -> PathBuf {
-    let text = [machine(places, knobs), senders(places), outside(places)].concat();
+    let text = [machine(places, knobs), senders(places, &knobs.source), outside(places), knobs.more.clone()]
+        .concat();
     let path = places.folder.join("longshore.toml");
     fs::write(&path, text).unwrap();
     path
@@ -65,7 +73,8 @@ fn secret(places: &Places<'_>, name: &str, value: &str) -> String {
 
 fn machine(places: &Places<'_>, knobs: &Knobs) -> String {
     let Places { queue, dead, endpoint, .. } = places;
-    let Knobs { visibility, wait, drain, concurrency, attempts, park_after, backoff } = knobs;
+    let Knobs { visibility, wait, drain, concurrency, attempts, park_after, backoff, .. } = knobs;
+    let more = knobs.queue;
     let store = match places.store {
         url if url.starts_with("sqlite:") => url.to_owned(),
         url => secret(places, "store-url", url),
@@ -79,6 +88,7 @@ endpoint = "{endpoint}"
 region = "us-east-1"
 wait = "{wait}"
 visibility = "{visibility}"
+{more}
 [store]
 url = "{store}"
 connections = 4
@@ -100,11 +110,11 @@ format = "json"
     )
 }
 
-fn senders(places: &Places<'_>) -> String {
+fn senders(places: &Places<'_>, more: &str) -> String {
     let source = |name: &str| {
         let key = secret(places, name, secret_of(name));
         format!(
-            "[sources.{name}]\nvendor = \"{name}\"\ntenant = \"acme\"\nkeys = [{{ id = \"{name}-1\", secret = \"{key}\" }}]\n"
+            "[sources.{name}]\nvendor = \"{name}\"\ntenant = \"acme\"\nkeys = [{{ id = \"{name}-1\", secret = \"{key}\" }}]\n{more}\n"
         )
     };
     let sources = ["whatsapp", "hubspot", "standard-webhooks", "jobs"].map(source).concat();

@@ -95,12 +95,11 @@ fn partner(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
         let data = usage(bench, chat, "claude-haiku-5-5");
         json!({ "type": USAGE, "timestamp": bench.base().to_string(), "data": data }).to_string().into_bytes()
     };
-    let draft = |id, body| Draft { source: PARTNER, vendor: "standard-webhooks", id, body };
+    let draft = |id, body| Draft { source: PARTNER, id, body };
     let key = EventKey::new(&SourceName::from(PARTNER), "", "msg_1");
-    let first = bench.vendor(&draft("msg_1", payload("chat-p1")))?;
-    // The sender's own retry: the same id, a new time and signature, another envelope.
-    let request = bench.request(&draft("msg_1", payload("chat-p1")), PARTNER, bench.ago(30))?;
-    let retry = bench.envelope(PARTNER, "msg_1_retry", &request, bench.base())?;
+    let first = bench.call(&draft("msg_1", payload("chat-p1")))?;
+    // The sender's own retry: the same id, a new time and signature.
+    let retry = first.clone();
     let long = [payload("chat-p2"), vec![b' '; 8_192]].concat();
     let large = bench.vendor(&draft("msg_2", long))?;
     let oversize = rejected(&large, Reason::Oversize);

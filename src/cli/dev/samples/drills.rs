@@ -91,6 +91,6 @@ fn at_once(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
     let mut sample =
         Sample::new(SENDER, "one slow job, sent twice at once", bench.job(SOURCE, &job)?, vec![done(&key)])
             .and(Expect::Duplicate { key, copy: 1 });
-    sample.messages.push(bench.job(SOURCE, &job)?);
+    sample.parcels.push(bench.job(SOURCE, &job)?.into());
     Ok(vec![sample])
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::dev::samples::{
+        call::Call,
         sample::{Expect, Sample, done, item_rejected, rejected},
         workbench::{Draft, PORTAL, Workbench},
     },
@@ -35,6 +36,7 @@ struct Change {
 pub(super) fn samples(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
     let mut samples = bodies(bench)?;
     samples.extend(order_of_time(bench)?);
+    samples.extend(forgotten(bench)?);
     samples.extend(late_and_bad(bench)?);
     Ok(samples)
 }
@@ -58,7 +60,7 @@ fn bodies(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
         Sample::new(
             SENDER,
             "a hundred events in one body",
-            sealed(bench, "hundred", &json!(items))?,
+            posted(bench, "hundred", &json!(items))?,
             full.iter().map(|change| done(&change.key())).collect(),
         ),
     ])
@@ -69,7 +71,7 @@ fn order_of_time(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
     let older = change(11, 502, "phone", "+15555550111", bench.ago(3_600));
     let gone = Change { event: 12, contact: 503, kind: "contact.deletion", property: None, at: bench.ago(5) };
     let alone = |name, id: &str, change: &Change| {
-        let message = sealed(bench, id, &json!([change.item()]))?;
+        let message = posted(bench, id, &json!([change.item()]))?;
         anyhow::Ok(Sample::new(SENDER, name, message, vec![done(&change.key())]))
     };
     Ok(vec![
@@ -81,15 +83,30 @@ fn order_of_time(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
     ])
 }
 
+/// A person asks to be forgotten.
+fn forgotten(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
+    let known = change(30, 507, "email", "gone@example.com", bench.ago(60));
+    let kind = "contact.privacyDeletion";
+    let order = Change { event: 31, contact: 507, kind, property: None, at: bench.ago(4) };
+    let alone = |name, id: &str, change: &Change| {
+        let call = posted(bench, id, &json!([change.item()]))?;
+        anyhow::Ok(Sample::new(SENDER, name, call, vec![done(&change.key())]))
+    };
+    Ok(vec![
+        alone("a contact who will ask to be forgotten", "known", &known)?,
+        alone("a contact to be forgotten", "privacy", &order)?
+            .after(&["a contact who will ask to be forgotten"]),
+    ])
+}
+
 fn late_and_bad(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
     let days = 3 * 86_400;
     let waited = change(20, 504, "city", "Porto", bench.ago(days + 1));
-    let draft =
-        Draft { source: SOURCE, vendor: "hubspot", id: "waited", body: body(&json!([waited.item()])) };
+    let draft = Draft { source: SOURCE, id: "waited", body: body(&json!([waited.item()])) };
     let request = bench.request(&draft, SOURCE, bench.ago(days))?;
     let late = bench.envelope(SOURCE, "waited", &request, bench.ago(days))?;
     let stale = change(21, 505, "city", "Faro", bench.ago(900));
-    let draft = Draft { source: SOURCE, vendor: "hubspot", id: "stale", body: body(&json!([stale.item()])) };
+    let draft = Draft { source: SOURCE, id: "stale", body: body(&json!([stale.item()])) };
     let request = bench.request(&draft, SOURCE, bench.ago(900))?;
     let stale = bench.envelope(SOURCE, "stale", &request, bench.base())?;
     let odd =
@@ -126,7 +143,11 @@ fn body(items: &Value) -> Vec<u8> {
 }
 
 fn sealed(bench: &Workbench<'_>, id: &str, items: &Value) -> anyhow::Result<SignedMessage> {
-    bench.vendor(&Draft { source: SOURCE, vendor: "hubspot", id, body: body(items) })
+    bench.vendor(&Draft { source: SOURCE, id, body: body(items) })
+}
+
+fn posted(bench: &Workbench<'_>, id: &str, items: &Value) -> anyhow::Result<Call> {
+    bench.call(&Draft { source: SOURCE, id, body: body(items) })
 }
 
 impl Change {

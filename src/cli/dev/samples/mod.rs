@@ -1,12 +1,21 @@
 //! The samples: one file for each kind of sender.
 
+pub(crate) mod billing;
 mod broken;
+pub(crate) mod call;
 mod chats;
+pub(crate) mod clerk;
 mod drills;
+pub(crate) mod dynamics;
+pub(crate) mod gohighlevel;
 mod hubspot;
 mod models;
+pub(crate) mod pipedrive;
+pub(crate) mod salesforce;
 pub(crate) mod sample;
+pub(crate) mod sendgrid;
 mod statuses;
+pub(crate) mod twilio;
 mod whatsapp;
 pub(crate) mod whatsapp_wire;
 pub(crate) mod workbench;
@@ -19,14 +28,25 @@ use self::{sample::Sample, workbench::Workbench};
 /// When one cannot be signed.
 pub(crate) fn all(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
     // What takes longest comes first.
-    let mut samples = drills::samples(bench)?;
-    samples.extend(models::samples(bench)?);
-    samples.extend(whatsapp::samples(bench)?);
-    samples.extend(statuses::samples(bench)?);
-    samples.extend(hubspot::samples(bench)?);
-    samples.extend(chats::samples(bench)?);
-    samples.extend(broken::samples(bench)?);
-    Ok(samples)
+    let senders = [
+        drills::samples,
+        models::samples,
+        whatsapp::samples,
+        statuses::samples,
+        hubspot::samples,
+        gohighlevel::samples,
+        pipedrive::samples,
+        salesforce::samples,
+        dynamics::samples,
+        twilio::samples,
+        sendgrid::samples,
+        clerk::samples,
+        billing::samples,
+        chats::samples,
+        broken::samples,
+    ];
+    let samples = senders.into_iter().map(|samples| samples(bench)).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(samples.into_iter().flatten().collect())
 }
 
 #[cfg(test)]
@@ -37,7 +57,8 @@ mod tests {
 
     use super::{
         all,
-        sample::{End, Expect, Sample, Step, as_delivery},
+        call::Answer,
+        sample::{End, Expect, Parcel, Sample, Step, as_delivery},
         workbench::Workbench,
     };
     use crate::{
@@ -53,6 +74,7 @@ mod tests {
             prove::prove,
             read::read,
             senders::Senders,
+            sign::SignedMessage,
             verified::{Checked, Verified},
         },
     };
@@ -73,15 +95,35 @@ mod tests {
             Self { _folder: folder, state, senders, base }
         }
 
+        fn bench(&self, now: Timestamp) -> Workbench<'_> {
+            Workbench::new(&self.state, &self.senders, self.base, now)
+        }
+
+        /// What reaches the queue of it; a request as the edge would seal it.
+        fn message(&self, parcel: &Parcel, now: Timestamp) -> SignedMessage {
+            match parcel {
+                Parcel::Queued(message) => message.clone(),
+                Parcel::Posted(call) => {
+                    let url = format!("http://127.0.0.1:8080/hooks/{}", call.source);
+                    let request = call.signed(&url, now).unwrap();
+                    self.bench(now).envelope(&call.source, "edge", &request, now).unwrap()
+                }
+            }
+        }
+
         fn samples(&self, now: Timestamp) -> Vec<Sample> {
-            all(&Workbench::new(&self.state, self.base, now)).unwrap()
+            all(&self.bench(now)).unwrap()
         }
 
         /// Keys of the events in it, or the reasons of what is rejected.
         fn read(&self, sample: &Sample, now: Timestamp) -> (Vec<EventKey>, Vec<Reason>) {
             let (mut keys, mut reasons) = (Vec::new(), Vec::new());
-            for message in &sample.messages {
-                let delivery = as_delivery(message, now);
+            let is_taken = |parcel: &&Parcel| match parcel {
+                Parcel::Queued(_) => true,
+                Parcel::Posted(call) => call.wanted != Answer::Refused,
+            };
+            for parcel in sample.parcels.iter().filter(is_taken) {
+                let delivery = as_delivery(&self.message(parcel, now), now);
                 let proved = prove(&delivery, &self.senders, &Objects::none()).now_or_never();
                 let verified = proved.unwrap().and_then(|checked| match checked {
                     Checked::Trusted(verified) => Ok(verified),
@@ -123,14 +165,16 @@ mod tests {
     fn a_later_run_sends_the_same_bodies_and_only_the_seals_are_new() {
         let fixture = Fixture::new();
         let plain = |now| {
-            let samples = fixture.samples(now).into_iter().flat_map(|sample| sample.messages);
-            let without_seal = |mut message: crate::sources::sign::SignedMessage| {
-                message
-                    .attributes
-                    .retain(|name, _| name != "webhook-timestamp" && name != "webhook-signature");
-                message
+            let parcels = fixture.samples(now).into_iter().flat_map(|sample| sample.parcels);
+            let without_seal = |parcel: Parcel| match parcel {
+                Parcel::Queued(mut message) => {
+                    let is_new = |name: &str| name == "webhook-timestamp" || name == "webhook-signature";
+                    message.attributes.retain(|name, _| !is_new(name));
+                    (message.body.into_bytes(), message.attributes)
+                }
+                Parcel::Posted(call) => (call.body, BTreeMap::from([(call.source, call.id)])),
             };
-            samples.map(without_seal).collect::<Vec<_>>()
+            parcels.map(without_seal).collect::<Vec<_>>()
         };
         let now = SystemClock.now();
         assert_eq!(plain(now), plain(now.plus(std::time::Duration::from_secs(86_400))));
@@ -140,7 +184,7 @@ mod tests {
     fn names_are_unique_and_what_is_waited_for_is_there() {
         let fixture = Fixture::new();
         let samples = fixture.samples(fixture.base);
-        assert!(samples.len() >= 30, "{}", samples.len());
+        assert!(samples.len() >= 75, "{}", samples.len());
         let names: BTreeSet<_> = samples.iter().map(|sample| sample.name).collect();
         assert_eq!(names.len(), samples.len());
         for sample in &samples {

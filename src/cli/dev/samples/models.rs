@@ -6,7 +6,7 @@ use crate::{
             End, Expect, Sample,
             Step::{self, Deferred, Retried},
         },
-        whatsapp_wire::{Person, STANDIN, message_key, sealed_text},
+        whatsapp_wire::{Person, STANDIN, message_key, posted_text},
         workbench::Workbench,
     },
     domain::{command::CommandState, reason::Reason},
@@ -87,7 +87,7 @@ impl Story {
 fn sample(bench: &Workbench<'_>, story: Story) -> anyhow::Result<Sample> {
     let Story { name, id, number, words, end, through, calls } = story;
     let key = message_key(STANDIN, id);
-    let message = sealed_text(bench, STANDIN, Person { number, name: "Robin" }, id, words)?;
+    let message = posted_text(bench, STANDIN, Person { number, name: "Robin" }, id, words)?;
     let mut expects = vec![
         Expect::Event { key: key.clone(), end, through },
         Expect::Calls { key: key.clone(), states: calls },

@@ -1,8 +1,9 @@
-//! What a sample is: messages for the queue, and what must become of them.
+//! What a sample is: messages for the queue or requests for the edge, and what must become of them.
 
 use std::collections::BTreeMap;
 
 use crate::{
+    cli::dev::samples::call::{Answer, Call},
     domain::{
         command::CommandState,
         delivery::{Attribute, Delivery, Receipt},
@@ -13,19 +14,41 @@ use crate::{
     sources::sign::SignedMessage,
 };
 
-/// One story: what is put on the queue, and how it must end.
+/// One story: what is sent, and how it must end.
 #[derive(Debug)]
 pub(crate) struct Sample {
     /// Short, unique, told to people.
     pub(crate) name: &'static str,
     /// Who sends it: the heading under which it stands.
     pub(crate) sender: &'static str,
-    /// Put on the queue together.
-    pub(crate) messages: Vec<SignedMessage>,
+    /// Sent together.
+    pub(crate) parcels: Vec<Parcel>,
     /// Sent only when these have ended.
     pub(crate) after: &'static [&'static str],
     /// All of these must come true.
     pub(crate) expects: Vec<Expect>,
+}
+
+/// What is sent, and where.
+#[derive(Clone, Debug)]
+pub(crate) enum Parcel {
+    /// Put on the queue as it is. So travel jobs, and all that is rejected: a dead letter without an event is known
+    /// by the very bytes of its message, and an edge seals each request anew.
+    Queued(SignedMessage),
+    /// Posted to the edge.
+    Posted(Call),
+}
+
+impl From<SignedMessage> for Parcel {
+    fn from(message: SignedMessage) -> Self {
+        Self::Queued(message)
+    }
+}
+
+impl From<Call> for Parcel {
+    fn from(call: Call) -> Self {
+        Self::Posted(call)
+    }
 }
 
 /// What must become true.
@@ -92,6 +115,13 @@ pub(crate) enum Expect {
         /// Its value.
         value: &'static str,
     },
+    /// The vendor is answered so, in every run.
+    Answer {
+        /// Name of the sample.
+        to: &'static str,
+        /// What the vendor wants.
+        wanted: Answer,
+    },
     /// Nothing for us in it: acknowledged without a trace, so the queue is empty at the end.
     NoEvent,
 }
@@ -119,14 +149,18 @@ pub(crate) enum Step {
 }
 
 impl Sample {
-    /// A sample of one message that waits for nothing.
+    /// A sample of one parcel that waits for nothing. A request must also be answered as its vendor wants.
     pub(crate) fn new(
         sender: &'static str,
         name: &'static str,
-        message: SignedMessage,
-        expects: Vec<Expect>,
+        parcel: impl Into<Parcel>,
+        mut expects: Vec<Expect>,
     ) -> Self {
-        Self { name, sender, messages: vec![message], after: &[], expects }
+        let parcel = parcel.into();
+        if let Parcel::Posted(call) = &parcel {
+            expects.push(Expect::Answer { to: name, wanted: call.wanted });
+        }
+        Self { name, sender, parcels: vec![parcel], after: &[], expects }
     }
 
     /// Waits for others.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::dev::samples::{
         sample::{Expect, Sample, done, item_rejected},
-        whatsapp_wire::{ACME, Person, key, message_key, sealed, sealed_text, statuses},
+        whatsapp_wire::{ACME, Person, key, message_key, posted, posted_text, sealed, statuses},
         workbench::Workbench,
     },
     domain::{command::CommandState, ids::EventKey, reason::Reason},
@@ -16,31 +16,31 @@ const SENDER: &str = "WhatsApp status";
 const CUT_OFF_TWICE: Person = Person { number: "15555519999", name: "Gus" };
 
 pub(super) fn samples(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
-    let sealed_status = |id: &str, item: Value| sealed(bench, id, &[statuses(ACME, &[item])]);
+    let posted_status = |id: &str, item: Value| posted(bench, id, &[statuses(ACME, &[item])]);
     let delivered = status(bench, "ours-1", "delivered", 1);
     let sent = status(bench, "ours-1", "sent", 3);
     let mut failed = status(bench, "ours-2", "failed", 1);
     failed["errors"] = json!([{ "code": 131_026, "title": "Message undeliverable" }]);
-    let odd = sealed_status("status-odd", status(bench, "ours-3", "teleported", 1))?;
+    let odd = sealed(bench, "status-odd", &[statuses(ACME, &[status(bench, "ours-3", "teleported", 1)])])?;
     let unknown = item_rejected(&odd, 0, Reason::UnknownType);
     let mut samples = vec![
         Sample::new(
             SENDER,
             "delivered, told first",
-            sealed_status("status-delivered", delivered)?,
+            posted_status("status-delivered", delivered)?,
             vec![done(&status_key("ours-1", "delivered"))],
         ),
         Sample::new(
             SENDER,
             "sent, told last: moves nothing back",
-            sealed_status("status-sent", sent)?,
+            posted_status("status-sent", sent)?,
             vec![done(&status_key("ours-1", "sent"))],
         )
         .after(&["delivered, told first"]),
         Sample::new(
             SENDER,
             "failed",
-            sealed_status("status-failed", failed)?,
+            posted_status("status-failed", failed)?,
             vec![done(&status_key("ours-2", "failed"))],
         ),
         Sample::new(SENDER, "a status that nobody knows", odd, vec![unknown]),
@@ -52,7 +52,7 @@ pub(super) fn samples(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
 /// The reply's fate is unknown until the vendor's status names our command.
 fn settles_the_unknown(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
     let reply = message_key(ACME, "cut-then-told");
-    let message = sealed_text(bench, ACME, CUT_OFF_TWICE, "cut-then-told", "Do you deliver to Lisbon?")?;
+    let message = posted_text(bench, ACME, CUT_OFF_TWICE, "cut-then-told", "Do you deliver to Lisbon?")?;
     let mut told = status(bench, "ours-4", "delivered", 0);
     told["biz_opaque_callback_data"] = json!(format!("{reply}@0#0"));
     let command = |state| Expect::Command { key: reply.clone(), state };
@@ -66,7 +66,7 @@ fn settles_the_unknown(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
         Sample::new(
             SENDER,
             "its status settles it",
-            sealed(bench, "status-settles", &[statuses(ACME, &[told])])?,
+            posted(bench, "status-settles", &[statuses(ACME, &[told])])?,
             vec![done(&status_key("ours-4", "delivered")), command(CommandState::Sent)],
         )
         .after(&["a reply cut off"]),

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::{
-    cli::dev::samples::workbench::{Draft, WABA, Workbench},
+    cli::dev::samples::{
+        call::Call,
+        workbench::{Draft, WABA, Workbench},
+    },
     domain::{
         ids::{EventKey, SourceName},
         timestamp::Timestamp,
@@ -101,6 +104,23 @@ pub(crate) fn body(changes: &[Value]) -> Vec<u8> {
     json!({ "object": "whatsapp_business_account", "entry": entries }).to_string().into_bytes()
 }
 
+/// A body for the edge.
+pub(crate) fn posted(bench: &Workbench<'_>, id: &str, changes: &[Value]) -> anyhow::Result<Call> {
+    bench.call(&draft(id, changes))
+}
+
+/// One text of one person, for the edge.
+pub(crate) fn posted_text(
+    bench: &Workbench<'_>,
+    phone: &str,
+    person: Person,
+    name: &str,
+    words: &str,
+) -> anyhow::Result<Call> {
+    let message = text(person, name, bench.ago(2), words);
+    posted(bench, name, &[messages(phone, person, &[message])])
+}
+
 /// A signed body in an envelope.
 pub(crate) fn sealed(bench: &Workbench<'_>, id: &str, changes: &[Value]) -> anyhow::Result<SignedMessage> {
     bench.vendor(&draft(id, changes))
@@ -108,17 +128,5 @@ pub(crate) fn sealed(bench: &Workbench<'_>, id: &str, changes: &[Value]) -> anyh
 
 /// The same, not signed yet.
 pub(crate) fn draft<'a>(id: &'a str, changes: &[Value]) -> Draft<'a> {
-    Draft { source: SOURCE, vendor: "whatsapp", id, body: body(changes) }
-}
-
-/// One text of one person, signed, in an envelope.
-pub(crate) fn sealed_text(
-    bench: &Workbench<'_>,
-    phone: &str,
-    person: Person,
-    name: &str,
-    words: &str,
-) -> anyhow::Result<SignedMessage> {
-    let message = text(person, name, bench.ago(2), words);
-    sealed(bench, name, &[messages(phone, person, &[message])])
+    Draft { source: SOURCE, id, body: body(changes) }
 }

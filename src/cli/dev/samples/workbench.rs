@@ -1,22 +1,24 @@
 //! Makes signed messages as the senders do. Everything but the seals' times follows from the state folder.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::{
-    cli::dev::state_dir::StateDir,
-    config::SourceSettings,
+    cli::dev::{
+        samples::call::{Answer, Call},
+        state_dir::StateDir,
+    },
     domain::{
         envelope::{HttpRequest, Peer},
         ids::{EventKey, SourceName},
         timestamp::Timestamp,
     },
     sources::{
-        self,
-        contract::Order,
-        sign::{SealKey, SignedMessage, seal_envelope, sign_job, sign_request},
+        senders::Senders,
+        sign::{SealKey, SignedMessage, seal_envelope, sign_job},
     },
 };
 
@@ -30,6 +32,7 @@ pub(crate) const JOBS_PART: &str = "/dev/samples";
 /// Where messages are made.
 pub(crate) struct Workbench<'a> {
     state: &'a StateDir,
+    senders: &'a Senders,
     base: Timestamp,
     now: Timestamp,
 }
@@ -38,8 +41,6 @@ pub(crate) struct Workbench<'a> {
 pub(crate) struct Draft<'a> {
     /// The configured source.
     pub(crate) source: &'a str,
-    /// The row of the table of vendors.
-    pub(crate) vendor: &'a str,
     /// Id of the envelope, and of the message in schemes that carry one.
     pub(crate) id: &'a str,
     /// The body.
@@ -48,8 +49,8 @@ pub(crate) struct Draft<'a> {
 
 impl<'a> Workbench<'a> {
     /// All times follow from `base`, when the samples were first sent; seals are made at `now`.
-    pub(crate) fn new(state: &'a StateDir, base: Timestamp, now: Timestamp) -> Self {
-        Self { state, base, now }
+    pub(crate) fn new(state: &'a StateDir, senders: &'a Senders, base: Timestamp, now: Timestamp) -> Self {
+        Self { state, senders, base, now }
     }
 
     /// When the samples were first sent.
@@ -67,23 +68,41 @@ impl<'a> Workbench<'a> {
         self.base().plus(Duration::from_millis(millis)).to_string()
     }
 
-    /// Signed as the vendor signs, with the key of this name.
-    pub(crate) fn request(&self, draft: &Draft<'_>, key: &str, at: Timestamp) -> anyhow::Result<HttpRequest> {
-        let vendor = sources::vendor(draft.vendor).context("no such vendor")?;
-        let scheme = vendor.scheme.and_then(sources::scheme).context("no such scheme")?;
-        let url = format!("https://hooks.example.com/{}", draft.source);
-        let settings = SourceSettings::of_vendor(draft.vendor)?;
-        let order = Order {
-            secret: self.state.key(key)?,
-            key_id: None,
-            method: "POST",
-            url: &url,
+    /// For the edge: signed with the source's own key when it is sent.
+    pub(crate) fn call(&self, draft: &Draft<'_>) -> anyhow::Result<Call> {
+        let sender = self.senders.get(draft.source).context("no such source")?;
+        // Who has no key shows an id in the body.
+        let secret = self.state.key(draft.source).map(SecretString::from).unwrap_or_default();
+        Ok(Call {
+            source: draft.source.to_owned(),
+            wanted: Answer::wanted_by(sender),
+            sender: Arc::clone(sender),
+            id: draft.id.to_owned(),
             body: draft.body.clone(),
-            id: draft.id,
-            at,
-            settings: &settings,
-        };
-        Ok(sign_request(scheme, &order)?)
+            key: draft.source.to_owned(),
+            secret,
+        })
+    }
+
+    /// A key of somebody else's.
+    pub(crate) fn strangers_key(&self) -> anyhow::Result<SecretString> {
+        Ok(SecretString::from(self.state.key("stranger")?))
+    }
+
+    /// Signed already, as the vendor signs, with the key of this name.
+    pub(crate) fn request(&self, draft: &Draft<'_>, key: &str, at: Timestamp) -> anyhow::Result<HttpRequest> {
+        let call = Call { secret: SecretString::from(self.state.key(key)?), ..self.call(draft)? };
+        Ok(call.signed(&format!("https://hooks.example.com/{}", draft.source), at)?)
+    }
+
+    /// The same, where a signature has a random part: made once for this folder, so that the bytes stay.
+    pub(crate) fn request_once(&self, draft: &Draft<'_>) -> anyhow::Result<HttpRequest> {
+        let request = self.request(draft, draft.source, self.base)?;
+        let headers = self.state.kept(&format!("{}.json", draft.id), || {
+            serde_json::to_string(&request.headers).context("headers are text")
+        })?;
+        let headers = serde_json::from_str(&headers).context("the folder is damaged: delete it")?;
+        Ok(HttpRequest { headers, ..request })
     }
 
     /// In an envelope as our edge makes it, received at `received_at`.

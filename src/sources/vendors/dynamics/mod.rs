@@ -273,7 +273,7 @@ mod tests {
             *body.pointer_mut(pointer).unwrap() = value;
             let (reason, detail) = event(body.to_string().as_bytes(), &[]).map(|_| ()).unwrap_err();
             assert_eq!(reason, Reason::SchemaMismatch, "{pointer}");
-            assert!(detail.starts_with(&pointer[..10]), "{pointer}: {detail}");
+            assert!(detail.starts_with(pointer.get(..10).unwrap_or(pointer)), "{pointer}: {detail}");
         }
     }
 

@@ -17,8 +17,8 @@ use crate::{
         records::{Properties, changed, created},
         rejection::{Fault, mismatch},
         vendors::salesforce::{
-            event_bridge::Relayed,
             record::{SYSTEM, id, is_session, order_key, time, whole_number},
+            relayed::Relayed,
         },
     },
 };

@@ -14,19 +14,10 @@ use crate::{
         vendors::salesforce::{
             change_event,
             record::{SYSTEM, id, only_organization, order_key, time, without_sessions},
+            relayed::Relayed,
         },
     },
 };
-
-/// Where the fields of an event stand.
-pub(super) struct Relayed<'a> {
-    /// The whole EventBridge event.
-    pub(super) body: &'a Value,
-    /// JSON pointer to the fields.
-    pub(super) place: &'static str,
-    /// The organisation, 18 characters.
-    pub(super) organization: String,
-}
 
 /// Is it an event of EventBridge, as it is or with the usual transformer in between (`type` for `detail-type`)?
 pub(super) fn is_wrapped(body: &Value) -> bool {

@@ -6,6 +6,7 @@ mod change_event;
 mod event_bridge;
 mod outbound_message;
 mod record;
+mod relayed;
 
 use crate::sources::{
     contract::{Item, Reading, Vendor},
@@ -146,6 +147,8 @@ mod tests {
                 Reason::PayloadMalformed,
             ),
             (SOAP.replace("&apos;", "&laughs;"), Reason::PayloadMalformed),
+            (SOAP.replace("Ulm", &("<a>".repeat(500) + &"</a>".repeat(500))), Reason::PayloadMalformed),
+            ("<a>".repeat(200_000), Reason::PayloadMalformed),
             (SOAP.replace("00D7Q00000LmNoP<", "00D7Q00000LmNo<"), Reason::SchemaMismatch),
             (
                 SOAP.replace("p:city>", "p:a>").replace("Ulm", &("<a>".repeat(9) + &"</a>".repeat(9))),
