@@ -14,6 +14,7 @@ mod config;
 mod crash;
 mod dev;
 mod edge;
+mod flows;
 mod forms;
 mod fuzz_corpus;
 mod handlers;

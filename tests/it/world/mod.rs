@@ -5,17 +5,19 @@
 mod database;
 mod expect;
 mod hostile;
+mod intake;
 pub(crate) mod judge;
 mod process;
 mod send;
 mod settings;
 mod stories;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use longshore::{
     app::App,
     cli::dev::outside::Outside,
+    clock::{Clock, SystemClock},
     config::{QueueSettings, Settings},
     queue::{
         contract::{Depth, OutgoingMessage, Queue as _},
@@ -32,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use database::Database;
 pub(crate) use database::Kind;
 pub(crate) use expect::Expected;
+pub(crate) use intake::{Answer, call};
 pub(crate) use process::Worker;
 pub(crate) use send::{Chat, Random};
 pub(crate) use settings::Knobs;
@@ -73,9 +76,15 @@ impl World {
 
     /// A world with an embedded queue of its own.
     pub(crate) async fn with(kind: Kind, knobs: Knobs) -> Self {
+        Self::by_clock(kind, knobs, Arc::new(SystemClock)).await
+    }
+
+    /// A world whose queue goes by this clock.
+    pub(crate) async fn by_clock(kind: Kind, knobs: Knobs, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listen = "127.0.0.1:0".parse().unwrap();
-        let server = Server::start(Options::new(listen, folder.path().join("queue"))).await.unwrap();
+        let options = Options { clock, ..Options::new(listen, folder.path().join("queue")) };
+        let server = Server::start(options).await.unwrap();
         let dead = server.ensure_queue("dead", &[]).await.unwrap();
         let policy =
             format!(r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":100}}"#, server.queue_arn("dead"));
