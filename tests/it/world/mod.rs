@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use database::Database;
 pub(crate) use database::Kind;
 pub(crate) use expect::Expected;
-pub(crate) use intake::{Answer, call};
+pub(crate) use intake::call;
 pub(crate) use process::Worker;
 pub(crate) use send::{Chat, Random};
 pub(crate) use settings::Knobs;
