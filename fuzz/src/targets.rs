@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use futures_util::FutureExt as _;
 use longshore::{
-    config::{KeySettings, KeyState, SealKeySettings, SealSettings, SourceSettings},
+    config::{KeySettings, SealKeySettings, SealSettings, SourceSettings},
     domain::{
         delivery::{Attribute, Delivery, Receipt},
         envelope::HttpRequest,
@@ -129,8 +129,12 @@ fn open_envelope(input: &[u8]) {
 fn settings(vendor: &str) -> SourceSettings {
     let mut settings = SourceSettings::of_vendor(vendor).expect("defaults");
     settings.tenant = Some("acme".to_owned());
-    settings.keys = KEYS.iter().enumerate().map(|(index, text)| key(&format!("key-{index}"), text)).collect();
-    settings.legacy_keys = vec![key("legacy", RSA)];
+    settings.keys = KEYS
+        .iter()
+        .enumerate()
+        .map(|(index, text)| KeySettings::of_text(format!("key-{index}"), *text))
+        .collect();
+    settings.legacy_keys = vec![KeySettings::of_text("legacy", RSA)];
     settings.legacy_until = Some("2027-01-01T00:00:00Z".to_owned());
     settings.organization_ids = vec!["00D5g000004Zq1AEAS".to_owned()];
     settings.topic_arns = vec!["arn:aws:sns:eu-west-1:123456789012:crm-events".to_owned()];
@@ -155,20 +159,12 @@ const P256: &str = include_str!("../../tests/fixtures/signatures/harbour-p256.pu
 const RSA: &str = include_str!("../../tests/fixtures/signatures/harbour-rsa.pub.pem");
 const CERTIFICATE: &str = include_str!("../../tests/fixtures/signatures/harbour-rsa.cert.pem");
 
-fn key(id: &str, text: &str) -> KeySettings {
-    KeySettings {
-        id: id.to_owned(),
-        secret: None,
-        public_key: Some(text.to_owned()),
-        state: KeyState::Active,
-        not_before: None,
-        not_after: None,
-    }
-}
-
 fn senders(defaults: Defaults) -> Senders {
     let seal = SealSettings {
-        keys: vec![SealKeySettings { key: key("edge", WHSEC), sources: vec!["*".to_owned()] }],
+        keys: vec![SealKeySettings {
+            key: KeySettings::of_text("edge", WHSEC),
+            sources: vec!["*".to_owned()],
+        }],
         sign_with: None,
     };
     // Proved by the queue's policy, so that a trusted message comes as far as its events.

@@ -54,6 +54,19 @@ pub struct KeySettings {
 }
 
 impl KeySettings {
+    /// An active key without dates, whose text stands here itself: for tools, not for files.
+    #[must_use]
+    pub fn of_text(id: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            secret: None,
+            public_key: Some(text.into()),
+            state: KeyState::Active,
+            not_before: None,
+            not_after: None,
+        }
+    }
+
     /// The key's text as it is now.
     ///
     /// # Errors

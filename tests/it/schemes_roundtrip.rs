@@ -1,7 +1,7 @@
 //! Every symmetric scheme against its own signer: what it signs counts, and nothing that differs from it does.
 
 use longshore::{
-    config::{KeySettings, KeyState, SourceSettings},
+    config::{KeySettings, SourceSettings},
     domain::{envelope::HttpRequest, reason::Reason, timestamp::Timestamp},
     sources::{
         contract::{Order, Scheme, SignError},
@@ -91,14 +91,7 @@ impl Case {
 }
 
 fn settings(keys: &[&str]) -> SourceSettings {
-    let key = |text: &&str| KeySettings {
-        id: KEY_ID.to_owned(),
-        secret: None,
-        public_key: Some((*text).to_owned()),
-        state: KeyState::Active,
-        not_before: None,
-        not_after: None,
-    };
+    let key = |text: &&str| KeySettings::of_text(KEY_ID, *text);
     SourceSettings {
         keys: keys.iter().map(key).collect(),
         ..SourceSettings::of_vendor("standard-webhooks").unwrap()

@@ -9,7 +9,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use longshore::{
-    config::{KeySettings, KeyState, SourceSettings},
+    config::{KeySettings, SourceSettings},
     domain::{envelope::HttpRequest, timestamp::Timestamp},
     sources::{
         contract::{Order, Scheme},
@@ -39,9 +39,7 @@ fn row(name: &str) -> &'static Scheme {
 }
 
 fn key(text: &str) -> KeySettings {
-    let public_key = Some(text.to_owned());
-    let state = KeyState::Active;
-    KeySettings { id: "k".to_owned(), secret: None, public_key, state, not_before: None, not_after: None }
+    KeySettings::of_text("k", text)
 }
 
 fn settings(keys: &[&str]) -> SourceSettings {

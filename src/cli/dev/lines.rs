@@ -187,7 +187,7 @@ impl Lines {
             let told = self.told.entry((name, verb)).or_default();
             *told += 1;
             if matches!(verb, "arrived" | "done" | "duplicate") {
-                if *told % events != 0 {
+                if !told.is_multiple_of(events) {
                     return;
                 }
                 detail = format!("all {events} events of one body");

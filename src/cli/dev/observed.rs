@@ -154,7 +154,8 @@ impl Observed {
 
     /// Did any event wait for this reason?
     pub(crate) fn waited(&self, reason: Reason) -> bool {
-        self.events.values().any(|seen| seen.steps.contains(&Step::Deferred(reason)))
+        let waits = [Step::Deferred(reason), Step::Parked(reason)];
+        self.events.values().any(|seen| seen.steps.iter().any(|step| waits.contains(step)))
     }
 
     /// Copies of it that were recognised, for good.

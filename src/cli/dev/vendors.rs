@@ -35,9 +35,9 @@ impl Vendors {
     ///
     /// # Errors
     /// When one cannot be signed, or is not answered.
-    pub(crate) async fn post<'a>(
+    pub(crate) async fn post(
         &self,
-        calls: Vec<(&'static str, &'a Call)>,
+        calls: Vec<(&'static str, &Call)>,
     ) -> anyhow::Result<Vec<(&'static str, Answer)>> {
         let all = stream::iter(calls).map(|(name, call)| self.post_one(name, call)).buffered(AT_ONCE);
         all.collect::<Vec<_>>().await.into_iter().collect()

@@ -161,14 +161,7 @@ mod tests {
 
     fn case(name: &str, secret: &str) -> Case {
         let mut settings = SourceSettings::of_vendor("generic").unwrap();
-        settings.keys.push(KeySettings {
-            id: "k1".to_owned(),
-            secret: None,
-            public_key: Some(secret.to_owned()),
-            state: KeyState::Active,
-            not_before: None,
-            not_after: None,
-        });
+        settings.keys.push(KeySettings::of_text("k1", secret));
         let (scheme, now) = (scheme(name).unwrap(), Timestamp::from_seconds(1_795_000_000));
         let order = Order {
             settings: &settings,

@@ -12,7 +12,7 @@ use crate::{
         output::{say, say_json, say_table},
         signing::read,
     },
-    config::{KeySettings, KeyState, SourceSettings},
+    config::{KeySettings, SourceSettings},
     domain::{envelope::HttpRequest, reason::Reason, timestamp::Timestamp},
     lifecycle::{ExitCode, Stop},
     sources::{inspect::prove, scheme, vendors::VENDORS},
@@ -175,9 +175,14 @@ fn request(vector: Vector) -> anyhow::Result<HttpRequest> {
 fn settings(vector: &Vector) -> anyhow::Result<SourceSettings> {
     let vendor = VENDORS.first().context("this release has no vendors")?;
     let (own, config) = (SourceSettings::of_vendor(vendor.name)?, &vector.config);
-    let first = vector.secret.iter().chain(&vector.public_key).map(|text| key("primary", text));
-    let further = vector.also_active.iter().enumerate().map(|(i, text)| key(&format!("further-{i}"), text));
-    let named = vector.secrets_by_id.iter().map(|(id, text)| key(id, text));
+    let first =
+        vector.secret.iter().chain(&vector.public_key).map(|text| KeySettings::of_text("primary", text));
+    let further = vector
+        .also_active
+        .iter()
+        .enumerate()
+        .map(|(i, text)| KeySettings::of_text(format!("further-{i}"), text));
+    let named = vector.secrets_by_id.iter().map(|(id, text)| KeySettings::of_text(id, text));
     let place = config.mode.as_ref().zip(config.name.as_ref());
     let until = config.legacy_until_unix.map(Timestamp::from_seconds);
     Ok(SourceSettings {
@@ -187,21 +192,13 @@ fn settings(vector: &Vector) -> anyhow::Result<SourceSettings> {
         organization_ids: config.organization_ids.clone(),
         topic_arns: config.topic_arns.clone(),
         min_signature_version: config.min_signature_version.unwrap_or(own.min_signature_version),
-        legacy_keys: config.legacy_rsa_public_key.iter().map(|text| key("legacy", text)).collect(),
+        legacy_keys: config
+            .legacy_rsa_public_key
+            .iter()
+            .map(|text| KeySettings::of_text("legacy", text))
+            .collect(),
         legacy_until: until.map(|at| at.to_string()),
         escaped_body: config.escaped_body,
         ..own
     })
-}
-
-/// A key whose text is at hand. To a scheme it is the same as one from a secret store.
-fn key(id: &str, text: &str) -> KeySettings {
-    KeySettings {
-        id: id.to_owned(),
-        secret: None,
-        public_key: Some(text.to_owned()),
-        state: KeyState::Active,
-        not_before: None,
-        not_after: None,
-    }
 }

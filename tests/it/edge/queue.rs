@@ -125,7 +125,7 @@ fn sdk(endpoint: &str) -> Client {
 #[expect(clippy::disallowed_methods, reason = "the test's own setting, given by `make test`")]
 async fn on_a_fifo_queue_conversations_keep_their_order() {
     let endpoint =
-        std::env::var("LONGSHORE_TEST_SQS").expect("LONGSHORE_TEST_SQS is not set: run `make test`");
+        std::env::var("LONGSHORE_TEST_AWS").expect("LONGSHORE_TEST_AWS is not set: run `make test`");
     let sqs = sdk(&endpoint);
     let name = format!("edge-{}.fifo", uuid::Uuid::new_v4().simple());
     let made =
