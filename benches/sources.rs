@@ -34,7 +34,7 @@ fn main() {
     let time = Duration::from_millis(asked.unwrap_or(1_000));
     let at = SystemClock.now();
     let mut table = Table::new();
-    table.load_preset(presets::ASCII_MARKDOWN);
+    table.load_style(presets::ASCII_MARKDOWN);
     table.set_header(["source", "scheme", "bytes", "events", "proofs/s", "requests/s", "MB/s"]);
     for case in &CASES {
         table.add_row(row(case, at, time));

@@ -80,8 +80,9 @@ impl World {
 
     /// Why whole deliveries of this source were refused, sorted.
     pub(super) async fn refused(&self, source: &str) -> Vec<String> {
-        let letters =
-            format!("SELECT reason FROM dead_letters WHERE kind = 'delivery' AND source = '{source}' ORDER BY reason");
+        let letters = format!(
+            "SELECT reason FROM dead_letters WHERE kind = 'delivery' AND source = '{source}' ORDER BY reason"
+        );
         self.database.rows(&letters).await.into_iter().flatten().flatten().collect()
     }
 }

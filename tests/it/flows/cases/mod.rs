@@ -135,16 +135,8 @@ impl Case {
         let url = format!("{PUBLIC_URL}/hooks/{}?to=https%3A%2F%2Fa.test%2Fx", self.source);
         let settings = self.settings();
         let id = message_id(told);
-        let order = Order {
-            secret,
-            key_id: None,
-            method: "POST",
-            url: &url,
-            body,
-            id: &id,
-            at,
-            settings: &settings,
-        };
+        let order =
+            Order { secret, key_id: None, method: "POST", url: &url, body, id: &id, at, settings: &settings };
         sign_request(self.scheme(), &order).unwrap()
     }
 

@@ -45,7 +45,9 @@ pub(super) const STANDARD_WEBHOOKS: Case = Case {
     events: |told| vec![event(message_id(told), "longshore.chat.usage.v1", "chat_usage")],
     rows: |told| {
         let key = format!("chats::{}", message_id(told));
-        vec![format!("llm_ledger WHERE event_key = '{key}' AND status = 'reported' AND specialist = '{NAME}'")]
+        vec![format!(
+            "llm_ledger WHERE event_key = '{key}' AND status = 'reported' AND specialist = '{NAME}'"
+        )]
     },
 };
 
