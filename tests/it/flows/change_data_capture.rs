@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use longshore::{
-    clock::{Clock as _, ManualClock, SystemClock},
+    clock::Clock as _,
     config::{SourceSettings, Trust},
     domain::envelope::HttpRequest,
 };
@@ -17,14 +17,14 @@ use crate::{
         cases::{ORGANIZATION, PUBLIC_URL, TENANT, change_event, of_change_event},
         first,
     },
-    world::{Kind, Knobs, World, call},
+    world::{Kind, Knobs, LateClock, World, call},
 };
 
 const SOURCE: &str = "salesforce-cdc";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rce_4_rce_12_a_change_event_counts_by_the_policy_of_its_queue_once_and_after_three_days() {
-    let clock = ManualClock::new(SystemClock.now().minus(DAYS));
+    let clock = LateClock::behind(DAYS);
     let mut world = World::by_clock(Kind::Sqlite, Knobs::default(), Arc::new(clock.clone())).await;
     world.settings.queue.trust = Some(Trust::Queue);
     world.settings.sources.insert(SOURCE.to_owned(), source());
@@ -40,7 +40,7 @@ async fn rce_4_rce_12_a_change_event_counts_by_the_policy_of_its_queue_once_and_
     world.raw(change_event(&told, "00D8c00000HbRqVEAV").to_string(), &[]);
     world.send().await;
     nobody_speaks_for_it_over_http(&world).await;
-    clock.advance(DAYS);
+    clock.catch_up();
     let worker = world.inside().await;
     world.settled(SOON).await;
 

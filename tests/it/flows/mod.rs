@@ -11,13 +11,13 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use longshore::{
     app::intake::Intake,
-    clock::{Clock as _, ManualClock, SystemClock},
+    clock::{Clock as _, SystemClock},
     domain::{envelope::HttpRequest, timestamp::Timestamp},
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{Kind, Knobs, World, call};
+use crate::world::{Kind, Knobs, LateClock, World, call};
 use cases::{CASES, Case, PUBLIC_URL, Proof, Told};
 
 /// For everything that was sent at once to be worked.
@@ -149,7 +149,7 @@ async fn wa_26_rce_4_rce_4b_every_vendor_leaves_the_same_rows_on_postgres() {
 /// (f): no worker for three days. What was right when the edge received it is right; what was not is not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn df_2_rce_12_a_signature_is_judged_by_the_day_of_its_receipt_after_three_days_on_the_queue() {
-    let clock = ManualClock::new(SystemClock.now().minus(DAYS));
+    let clock = LateClock::behind(DAYS);
     let mut world = World::by_clock(Kind::Sqlite, Knobs::default(), Arc::new(clock.clone())).await;
     configure(&mut world);
     let at = clock.now();
@@ -162,7 +162,7 @@ async fn df_2_rce_12_a_signature_is_judged_by_the_day_of_its_receipt_after_three
         }
     }
     assert!(edge.stop(SOON, CancellationToken::new()).await);
-    clock.advance(DAYS);
+    clock.catch_up();
     let worker = world.inside().await;
     world.settled(SOON).await;
     world.all_as_expected(at, true).await;
