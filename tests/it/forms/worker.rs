@@ -3,6 +3,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use longshore::{
+    clock::{Clock as _, SystemClock},
     domain::{delivery::Attribute, reason::Reason},
     queue::{contract::OutgoingMessage, objects::ObjectStore as _},
     worker::trail::Happening,
@@ -59,10 +60,30 @@ fn as_pointer(message: &mut OutgoingMessage, bucket: &str, key: &str) -> String 
     std::mem::replace(&mut message.body, pointer)
 }
 
+/// A change of a record, as a bus tells it; or as its input transformer does, which leaves the region out.
+fn changed(transformed: bool) -> Value {
+    let now = SystemClock.now().to_string();
+    let detail =
+        json!({ "ChangeEventHeader": { "entityName": "Account", "changeType": "UPDATE" }, "Name": "Ö" });
+    let mut event = json!({
+        "id": "5f2c", "source": "crm.accounts", "account": "444455556666", "time": now, "detail": detail,
+    });
+    let more = match transformed {
+        true => json!({ "type": "AccountChangeEvent" }),
+        false => {
+            json!({ "version": "0", "detail-type": "AccountChangeEvent", "region": "eu-central-1", "resources": [] })
+        }
+    };
+    event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    event
+}
+
 async fn a_gateway_and_a_topic(kind: Kind) {
     let knobs = Knobs {
         queue: "trust = \"queue\"\ndefault_source = \"whatsapp\"",
         source: format!("topic_arns = [\"{TOPIC}\"]"),
+        more: "[sources.bus]\nvendor = \"eventbridge\"\ntenant = \"acme\"\norigins = [\"crm.*\"]\n"
+            .to_owned(),
         ..Knobs::default()
     };
     let mut world = World::with(kind, knobs).await;
@@ -81,6 +102,25 @@ async fn a_gateway_and_a_topic(kind: Kind) {
     world.settled(SOON).await;
     let findings = judge(&world).await;
     assert_eq!(findings.messages, 2);
+    // RCE-4: an event of a bus becomes one row, whole or transformed, and however often it comes.
+    for transformed in [false, true, false] {
+        world.whatsapp_forgotten(|message| {
+            message.attributes.clear();
+            message.body = changed(transformed).to_string();
+        });
+    }
+    world.send().await;
+    let key = "inbox WHERE state = 'done' AND key LIKE 'bus:%'";
+    world
+        .until(SOON, || async {
+            match world.database.count(key).await {
+                2 => Ok(()),
+                some => Err(format!("{some} rows")),
+            }
+        })
+        .await;
+    world.settled(SOON).await;
+    assert_eq!(world.database.count("dead_letters").await, 0);
     worker.stop().await;
     world.finish().await;
 }
