@@ -17,12 +17,12 @@ const SEED: &str = "LONGSHORE_TEST_SEED";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_random_moments_on_sqlite() {
-    at_random_moments(Kind::Sqlite).await;
+    Box::pin(at_random_moments(Kind::Sqlite)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_random_moments_on_postgres() {
-    at_random_moments(Kind::Postgres).await;
+    Box::pin(at_random_moments(Kind::Postgres)).await;
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test's own setting")]

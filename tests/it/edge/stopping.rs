@@ -62,7 +62,7 @@ async fn a_flood_while_stopping_loses_nothing_that_was_acknowledged() {
             String::from_utf8(body_of(&envelope)).unwrap()
         }));
     }
-    let taken = taken.lock().unwrap();
+    let taken = taken.lock().unwrap().clone();
     assert!(taken.len() > BEFORE);
     let lost: Vec<_> = taken.difference(&there).collect();
     assert!(lost.is_empty(), "acknowledged and not on the queue: {lost:?}");
