@@ -1,6 +1,7 @@
 //! The composition root: the only place that names concrete parts.
 
 pub mod intake;
+mod objects;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -11,14 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{Clock, SystemClock},
-    config::{KeySettings, ObjectSettings, Settings},
+    config::{KeySettings, Settings},
     handlers::tools::Tools,
     http::Http,
     lifecycle::{ExitCode, Stop, Vitals},
     llm::gateway::Gateway,
     messaging,
-    queue::{s3::S3Objects, sqs::SqsQueue},
-    sources::{self, objects::Objects},
+    queue::sqs::SqsQueue,
+    sources,
     store::{
         contract::{SchemaState, Store},
         group::GroupCommit,
@@ -79,17 +80,6 @@ pub async fn open_current_store(settings: &Settings) -> anyhow::Result<Arc<dyn S
         }
     }
 }
-
-/// The store of large bodies, where buckets are configured; nothing is sent yet.
-pub async fn open_objects(settings: &Settings) -> Objects {
-    let ObjectSettings { buckets, bucket, max_bytes, .. } = &settings.objects;
-    if buckets.is_empty() && bucket.is_none() {
-        return Objects::none();
-    }
-    let store = S3Objects::connect(&settings.objects, &settings.queue).await;
-    Objects::new(Arc::new(store), buckets.clone(), bucket.clone(), *max_bytes)
-}
-
 /// A worker with everything it needs, started.
 pub struct App {
     /// The store.
@@ -133,7 +123,7 @@ impl App {
             store: Arc::clone(&store),
             writer,
             senders: Arc::new(sources::senders(&settings)?),
-            objects: open_objects(&settings).await,
+            objects: objects::open(&settings).await,
             wake_key: wake_key(&settings)?,
             tools: Arc::new(tools),
             channels,

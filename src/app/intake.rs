@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    app::objects,
     clock::SystemClock,
     config::Settings,
     edge::{Edge, Parts},
@@ -42,6 +43,7 @@ impl Intake {
             senders: sources::senders(&settings)?,
             http: Http::new()?,
             clock: Arc::new(SystemClock),
+            objects: objects::open(&settings).await,
             vitals: Arc::clone(&vitals),
             settings,
         };

@@ -76,7 +76,7 @@ async fn receive(
     }
     door.prove(&request, received_at)?;
     let sealed = (request, inside.peers.of(&parts.headers, remote));
-    let message = inside.sealer.message(door, sealed, received_at, inside.clock.now())?;
+    let message = inside.sealer.message(door, sealed, received_at, inside.clock.now()).await?;
     inside.outlet.send(message, held.share).await?;
     Ok(("accepted", accepted(door.handshake())))
 }

@@ -7,7 +7,7 @@ use crate::{
     config::SealSettings,
     domain::{
         delivery::Attribute,
-        envelope::{HttpRequest, Peer},
+        envelope::{BodyRef, HttpRequest, Peer},
         ids::sha256_hex,
         timestamp::Timestamp,
     },
@@ -18,7 +18,8 @@ use crate::{
     queue::contract::{LARGEST_MESSAGE, OutgoingMessage},
     sources::{
         inspect::{Seen, take_apart, tenant},
-        sign::{SealKey, SignedMessage, seal_envelope},
+        objects::Objects,
+        sign::{LARGEST_INLINE_BODY, SealKey, SignedMessage, seal_envelope, seal_referring_envelope},
     },
 };
 
@@ -28,11 +29,12 @@ const CHEAP: usize = 64 * 1024;
 const LONGEST_GROUP: usize = 128;
 
 /// How requests are sealed.
-#[derive(Debug)]
 pub(super) struct Sealer {
     pub(super) seal: SealSettings,
     /// Does the queue keep an order within a group?
     pub(super) fifo: bool,
+    /// For bodies that are too large for a message.
+    pub(super) objects: Objects,
 }
 
 impl Sealer {
@@ -40,7 +42,7 @@ impl Sealer {
     ///
     /// # Errors
     /// No key that may seal for the source, or a request that is too large for one message.
-    pub(super) fn message(
+    pub(super) async fn message(
         &self,
         door: &Door,
         (request, peer): (HttpRequest, Peer),
@@ -50,7 +52,8 @@ impl Sealer {
         let id = format!("env_{}", Uuid::now_v7().simple());
         let group = self.group(door, &request, received_at, &id);
         let request = redacted(door.sender.scheme.redact, request);
-        let sealed = self.sealed(door, &id, (&request, &peer), received_at, now)?;
+        let body = self.put_away(&id, &request.body).await?;
+        let sealed = self.sealed(door, &id, (&request, &peer, body.as_ref()), received_at, now)?;
         let message = OutgoingMessage {
             body: sealed.body,
             attributes: sealed
@@ -65,7 +68,7 @@ impl Sealer {
         if size(&message) > LARGEST_MESSAGE {
             let text = format!(
                 "sealed, the request is larger than the {LARGEST_MESSAGE} bytes of one message: a body may have \
-                 about 700 KiB"
+                 about 700 KiB, or objects.bucket must be set"
             );
             return Err(Refusal::new(Why::TooLarge, text));
         }
@@ -76,7 +79,7 @@ impl Sealer {
         &self,
         door: &Door,
         id: &str,
-        sealed: (&HttpRequest, &Peer),
+        (request, peer, body): (&HttpRequest, &Peer, Option<&BodyRef>),
         received_at: Timestamp,
         now: Timestamp,
     ) -> Result<SignedMessage, Refusal> {
@@ -89,8 +92,22 @@ impl Sealer {
         let key = key.ok_or_else(|| unable("no key under [[seal.keys]] may seal for it now".to_owned()))?;
         let secret = key.read().map_err(|error| unable(format!("key {}: {error}", key.id)))?;
         let with = SealKey { id: Some(&key.id), secret: secret.expose_secret() };
-        seal_envelope(&door.name, with, id, sealed, received_at, now)
-            .map_err(|error| unable(format!("key {}: {error}", key.id)))
+        let sealed = match body {
+            Some(body) => {
+                seal_referring_envelope(&door.name, with, id, (request, peer, body), received_at, now)
+            }
+            None => seal_envelope(&door.name, with, id, (request, peer), received_at, now),
+        };
+        sealed.map_err(|error| unable(format!("key {}: {error}", key.id)))
+    }
+
+    /// A body that is too large for a message goes to the object store, where there is one.
+    async fn put_away(&self, id: &str, body: &[u8]) -> Result<Option<BodyRef>, Refusal> {
+        if body.len() <= LARGEST_INLINE_BODY || !self.objects.keeps_bodies() {
+            return Ok(None);
+        }
+        let put = self.objects.put(id, body.to_vec()).await;
+        put.map(Some).map_err(|error| Refusal::new(Why::QueueUnavailable, format!("object store: {error}")))
     }
 
     /// On a standard queue the tenant, so that a noisy one delays only itself; on a FIFO queue the conversation,

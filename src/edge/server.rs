@@ -27,7 +27,7 @@ use crate::{
     http::Http,
     lifecycle::Vitals,
     queue::contract::Queue,
-    sources::senders::Senders,
+    sources::{objects::Objects, senders::Senders},
 };
 
 /// Time for the head of a request, from the end of the one before: also the longest idle connection.
@@ -50,6 +50,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Sends leave their signs here.
     pub vitals: Arc<Vitals>,
+    /// Where bodies go that are too large for a message.
+    pub objects: Objects,
     /// All settings.
     pub settings: Settings,
 }
@@ -74,7 +76,7 @@ impl Edge {
     /// # Errors
     /// When the address cannot be bound.
     pub async fn start(parts: Parts) -> io::Result<Self> {
-        let Parts { queue, senders, http, clock, vitals, settings } = parts;
+        let Parts { queue, senders, http, clock, vitals, objects, settings } = parts;
         let intake = settings.intake.clone();
         let listener = TcpListener::bind(intake.listen).await?;
         let address = listener.local_addr()?;
@@ -90,7 +92,7 @@ impl Edge {
             doors: doors(&settings, &senders, &format!("http://{address}")),
             limits: Limits::new(&intake),
             peers: Peers::new(&intake),
-            sealer: Sealer { fifo: settings.queue.url.ends_with(".fifo"), seal: settings.seal },
+            sealer: Sealer { fifo: settings.queue.url.ends_with(".fifo"), seal: settings.seal, objects },
             outlet,
             http,
             clock,

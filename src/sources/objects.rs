@@ -44,6 +44,12 @@ impl Objects {
         Self { store: Some(store), buckets, own, largest }
     }
 
+    /// Is there a bucket for bodies of our own?
+    #[must_use]
+    pub fn keeps_bodies(&self) -> bool {
+        self.store.is_some() && self.own.is_some()
+    }
+
     /// Puts a large body where its envelope can refer to it. The same `id` means the same object.
     ///
     /// # Errors

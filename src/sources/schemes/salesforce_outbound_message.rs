@@ -97,6 +97,12 @@ fn same_organization(listed: &str, shown: &str) -> bool {
 /// Takes the session id out, whole element by whole element, and leaves every other byte as it was. Text that is no
 /// XML loses whatever stands behind such a tag: it is kept as evidence, too.
 fn redact(body: &[u8]) -> Option<Vec<u8>> {
+    let clean = redact_once(body)?;
+    // What was no XML only because of what stood there may be XML now.
+    Some(redact_once(&clean).unwrap_or(clean))
+}
+
+fn redact_once(body: &[u8]) -> Option<Vec<u8>> {
     let ranges = match xml::parse(body) {
         Ok(document) => document.descendants().filter(is_session).map(|node| node.range()).collect(),
         Err(_) => sessions_in_broken(body),
@@ -121,18 +127,28 @@ fn sessions_in_broken(body: &[u8]) -> Vec<std::ops::Range<usize>> {
         let end_tag = opening.is_some_and(|open| body.get(open + 1) == Some(&b'/'));
         if let Some(open) = tag_end(&body[at..]).filter(|_| !end_tag) {
             let start = at + open + 1;
-            let rest = &body[start..];
-            // A CDATA section is text, too.
-            let end = if rest.starts_with(b"<![CDATA[") {
-                find(rest, b"]]>").map_or(rest.len(), |at| at + 3)
-            } else {
-                find(rest, b"<").unwrap_or(rest.len())
-            };
-            at = start + end;
+            at = start + text_length(&body[start..]);
             found.push(start..at);
         }
     }
     found
+}
+
+/// Up to the next tag; a CDATA section is text, too.
+fn text_length(text: &[u8]) -> usize {
+    let mut length = 0;
+    loop {
+        let rest = &text[length..];
+        length += if rest.starts_with(b"<![CDATA[") {
+            find(rest, b"]]>").map_or(rest.len(), |at| at + 3)
+        } else {
+            find(rest, b"<").unwrap_or(rest.len())
+        };
+        let rest = &text[length..];
+        if rest.is_empty() || !rest.starts_with(b"<![CDATA[") {
+            return length;
+        }
+    }
 }
 
 /// Where a tag closes: a `>` within quotes is part of an attribute.

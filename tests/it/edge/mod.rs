@@ -2,6 +2,7 @@
 
 mod handshakes;
 mod harness;
+mod large;
 mod limits;
 mod process;
 mod queue;

@@ -3,7 +3,7 @@
 mod aws;
 mod gzip;
 mod objects;
-mod s3;
+pub(crate) mod s3;
 mod webhook;
 mod worker;
 

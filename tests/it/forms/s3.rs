@@ -20,13 +20,13 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Where `make test` tells the endpoint of its LocalStack.
 #[expect(clippy::disallowed_methods, reason = "the test's own setting, given by `make test`")]
-pub(super) fn localstack() -> String {
+pub(crate) fn localstack() -> String {
     std::env::var("LONGSHORE_TEST_AWS")
         .unwrap_or_else(|_| panic!("LONGSHORE_TEST_AWS is not set: run `make test`, it brings a LocalStack"))
 }
 
 /// A fresh bucket at this endpoint.
-pub(super) async fn bucket(endpoint: &str) -> String {
+pub(crate) async fn bucket(endpoint: &str) -> String {
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -39,7 +39,7 @@ pub(super) async fn bucket(endpoint: &str) -> String {
 }
 
 /// The client under test.
-pub(super) async fn client(endpoint: &str, timeout: Duration) -> S3Objects {
+pub(crate) async fn client(endpoint: &str, timeout: Duration) -> S3Objects {
     let settings = from_toml("", &[]).unwrap().settings;
     let objects = ObjectSettings {
         endpoint: Some(endpoint.to_owned()),

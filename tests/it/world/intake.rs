@@ -10,7 +10,7 @@ use longshore::{
     http::Http,
     lifecycle::Vitals,
     queue::sqs::SqsQueue,
-    sources,
+    sources::{self, objects::Objects},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -41,6 +41,7 @@ impl World {
             http: Http::new().unwrap(),
             clock,
             vitals: Arc::new(Vitals::without_polls()),
+            objects: Objects::none(),
             settings,
         };
         Edge::start(parts).await.unwrap()
