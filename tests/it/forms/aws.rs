@@ -2,9 +2,13 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use longshore::{
+    config::KeySettings,
     domain::{delivery::Delivery, envelope::Form},
     sources::{
+        contract::Order,
         decode::Defaults,
+        scheme,
+        sign::sign_request,
         verified::{Checked, Verified},
     },
 };
@@ -333,4 +337,43 @@ proptest! {
             prop_assert!(!rejection.detail.is_empty() && rejection.detail.len() <= 500);
         }
     }
+}
+
+/// A topic whose certificate is configured must sign, too, whatever the queue's policy says.
+#[test]
+fn df_2_a_notification_is_held_against_the_topics_certificate_where_there_is_one() {
+    let mut world = world();
+    let certificate = include_str!("../../fixtures/signatures/harbour-rsa.cert.pem");
+    world.source("topic").keys = vec![KeySettings::of_text("2026", certificate)];
+    let settings = world.sources["topic"].clone();
+    let order = Order {
+        secret: include_str!("../../fixtures/signatures/harbour-rsa.key.pem"),
+        key_id: None,
+        method: "POST",
+        url: "https://queue.test/",
+        body: sns(r#"[{"x":1}]"#).to_string().into_bytes(),
+        id: "6f0c",
+        at: NOW,
+        settings: &settings,
+    };
+    let request = sign_request(scheme("sns").unwrap(), &order).unwrap();
+    let good: Value = serde_json::from_slice(&request.body).unwrap();
+    let judged = |change: &dyn Fn(&mut Value)| {
+        let mut body = good.clone();
+        change(&mut body);
+        verdict(&world, &plain(body.to_string())).map(|(source, _)| source)
+    };
+    assert_eq!(judged(&|_| {}), Ok("topic".to_owned()));
+    let refused = |code: &str| Err(code.to_owned());
+    assert_eq!(judged(&|body| body["Message"] = json!(r#"[{"x":2}]"#)), refused("sig_invalid"));
+    assert_eq!(
+        judged(&|body| body["TopicArn"] = json!("arn:aws:sns:eu-central-1:1:crm")),
+        refused("unknown_source")
+    );
+    assert_eq!(
+        judged(&|body| {
+            body.as_object_mut().unwrap().remove("Signature");
+        }),
+        refused("sig_missing")
+    );
 }
