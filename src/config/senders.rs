@@ -111,7 +111,7 @@ pub(super) struct SealKeyScope {
 /// A system that sends us events.
 #[derive(Clone, Debug, Config)]
 pub struct SourceSettings {
-    /// Whose events: `whatsapp`, `hubspot`, `standard-webhooks`, `jobs` ...; `longshore schema --vendors` lists all.
+    /// Whose events: `whatsapp`, `hubspot`, `salesforce`, `generic`, `jobs` ...; docs/MESSAGES.md lists all.
     /// Example: `"whatsapp"`
     pub vendor: String,
 

@@ -17,6 +17,7 @@ use crate::{
     },
     queue::contract::{LARGEST_MESSAGE, OutgoingMessage},
     sources::{
+        contract::Redact,
         inspect::{Seen, take_apart, tenant},
         objects::Objects,
         sign::{LARGEST_INLINE_BODY, SealKey, SignedMessage, seal_envelope, seal_referring_envelope},
@@ -127,9 +128,6 @@ impl Sealer {
         group_name(tenant(vendor, settings, &account).unwrap_or(door.name.as_str()))
     }
 }
-
-/// Takes credentials out of a body; `None` when it holds none.
-type Redact = fn(&[u8]) -> Option<Vec<u8>>;
 
 /// Without the credentials that the vendor puts into its body.
 fn redacted(redact: Option<Redact>, request: HttpRequest) -> HttpRequest {
