@@ -20,15 +20,18 @@ use crate::{
         answer::{Refusal, Why},
         limits::Rate,
     },
-    sources::{contract::Handshake, inspect::prove, senders::Sender, senders::Senders},
+    sources::{
+        contract::{BY_POLICY, Handshake},
+        inspect::prove,
+        senders::Sender,
+        senders::Senders,
+    },
 };
 
 /// Where sources stand.
 const PATH: &str = "/hooks/";
 /// Longest URL that an envelope tells, in bytes.
 const LONGEST_URL: usize = 16 * 1024;
-/// Proved by the policy of its queue: over HTTP anybody could speak for it.
-const QUEUE_SCHEME: &str = "queue";
 
 /// One source.
 #[derive(Debug)]
@@ -46,7 +49,8 @@ pub(super) struct Door {
 pub(super) fn doors(settings: &Settings, senders: &Senders, listening: &str) -> BTreeMap<String, Door> {
     let host = settings.intake.public_url.as_deref().unwrap_or(listening);
     let door = |name: &String| {
-        let sender = senders.get(name).filter(|sender| sender.scheme.name != QUEUE_SCHEME)?;
+        // Proved by the policy of its queue: over HTTP anybody could speak for it.
+        let sender = senders.get(name).filter(|sender| sender.scheme.name != BY_POLICY)?;
         Some((name.clone(), Door::new(name, sender, host)))
     };
     settings.sources.keys().filter_map(door).collect()

@@ -64,6 +64,9 @@ impl std::fmt::Debug for Scheme {
     }
 }
 
+/// Name of the scheme that proves nothing: it counts only where the queue's policy vouches for its senders.
+pub const BY_POLICY: &str = "queue";
+
 /// What a vendor wants from an edge besides a 200.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handshake {

@@ -11,7 +11,7 @@ use crate::{
         timestamp::Timestamp,
     },
     sources::{
-        contract::Evidence,
+        contract::{BY_POLICY, Evidence},
         gzip::unpack_text,
         opened::{Complete, WAKE},
         rejection::{Fault, Rejection},
@@ -20,8 +20,6 @@ use crate::{
     },
 };
 
-/// The scheme of senders that the queue's policy vouches for.
-const BY_POLICY: &str = "queue";
 /// The scheme of Amazon SNS.
 const SNS: &str = "sns";
 

@@ -78,10 +78,5 @@ fn check(evidence: &Evidence<'_>, header: &str, algorithm: Algorithm) -> Result<
 fn sign(order: &Order<'_>) -> Result<HttpRequest, SignError> {
     let signature = PrivateKey::parse(order.secret, Algorithm::Ed25519)?.sign(&order.body)?;
     let headers = [("content-type", "application/json".to_owned()), (SIGNATURE, STANDARD.encode(signature))];
-    Ok(HttpRequest {
-        method: order.method.to_owned(),
-        url: order.url.to_owned(),
-        headers: headers.map(|(name, value)| (name.to_owned(), value)).to_vec(),
-        body: order.body.clone(),
-    })
+    Ok(order.request(headers))
 }

@@ -55,6 +55,8 @@ pub(super) const V1: Scheme = Scheme {
 /// Version 2: the URI as it stands, nothing decoded.
 pub(super) const V2: Scheme = Scheme {
     name: "hubspot-v2",
+    shape: "64 hex digits: SHA-256 of secret, method, URL and body",
+    causes: &[usual::URL, usual::BODY, usual::KEY],
     verify: |evidence| {
         let request = evidence.request;
         let parts = [request.method.as_bytes(), evidence.url().as_bytes(), &request.body].concat();

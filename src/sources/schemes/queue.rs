@@ -3,14 +3,14 @@
 use crate::{
     domain::{envelope::HttpRequest, reason::Reason},
     sources::{
-        contract::{Evidence, Handshake, Order, Proof, Scheme, SignError},
+        contract::{BY_POLICY, Evidence, Handshake, Order, Proof, Scheme, SignError},
         rejection::Fault,
     },
 };
 
 /// The row of the table.
 pub(super) const SCHEME: Scheme = Scheme {
-    name: "queue",
+    name: BY_POLICY,
     headers: &[],
     handshake: Handshake::None,
     redact: None,

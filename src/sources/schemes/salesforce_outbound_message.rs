@@ -183,12 +183,6 @@ fn without(body: &[u8], ranges: &[std::ops::Range<usize>]) -> Option<Vec<u8>> {
 
 /// There is nothing to sign with: the id stands in the body.
 fn sign(order: &Order<'_>) -> Result<HttpRequest, SignError> {
-    Ok(HttpRequest {
-        method: order.method.to_owned(),
-        url: order.url.to_owned(),
-        headers: [("content-type", "text/xml; charset=utf-8"), ("soapaction", "\"\"")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .to_vec(),
-        body: order.body.clone(),
-    })
+    let headers = [("content-type", "text/xml; charset=utf-8"), ("soapaction", "\"\"")];
+    Ok(order.request(headers.map(|(name, value)| (name, value.to_owned()))))
 }

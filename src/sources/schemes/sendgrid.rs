@@ -52,10 +52,5 @@ fn sign(order: &Order<'_>) -> Result<HttpRequest, SignError> {
     let signature = STANDARD.encode(key.sign(&[timestamp.as_bytes(), &order.body].concat())?);
     let headers =
         [("content-type", "application/json".to_owned()), (TIMESTAMP, timestamp), (SIGNATURE, signature)];
-    Ok(HttpRequest {
-        method: order.method.to_owned(),
-        url: order.url.to_owned(),
-        headers: headers.map(|(name, value)| (name.to_owned(), value)).to_vec(),
-        body: order.body.clone(),
-    })
+    Ok(order.request(headers))
 }

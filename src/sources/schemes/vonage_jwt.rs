@@ -113,10 +113,5 @@ fn sign(order: &Order<'_>) -> Result<HttpRequest, SignError> {
         .ok_or(SignError::Key("the secret is empty"))?;
     let token = format!("Bearer {content}.{}", URL_SAFE_NO_PAD.encode(digest));
     let headers = [("content-type", "application/json".to_owned()), (AUTHORIZATION, token)];
-    Ok(HttpRequest {
-        method: order.method.to_owned(),
-        url: order.url.to_owned(),
-        headers: headers.map(|(name, value)| (name.to_owned(), value)).to_vec(),
-        body: order.body.clone(),
-    })
+    Ok(order.request(headers))
 }

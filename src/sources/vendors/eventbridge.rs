@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{
     domain::event::{Fact, Notice},
     sources::{
-        contract::{Draft, Item, Reading, Vendor},
+        contract::{BY_POLICY, Draft, Item, Reading, Vendor},
         fields,
         rejection::{Fault, mismatch},
     },
@@ -15,7 +15,7 @@ use crate::{
 /// The row of the table.
 pub(super) const VENDOR: Vendor = Vendor {
     name: "eventbridge",
-    scheme: Some("queue"),
+    scheme: Some(BY_POLICY),
     headers: &[],
     jobs: false,
     tenant_by_account: true,

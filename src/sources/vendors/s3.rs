@@ -9,7 +9,7 @@ use crate::{
         reason::Reason,
     },
     sources::{
-        contract::{Draft, Item, Reading, Vendor},
+        contract::{BY_POLICY, Draft, Item, Reading, Vendor},
         fields,
         rejection::{Fault, mismatch},
     },
@@ -20,7 +20,7 @@ const MOST_ITEMS: usize = 1_000;
 
 /// The row of the table.
 pub(super) const VENDOR: Vendor =
-    Vendor { name: "s3", scheme: Some("queue"), headers: &[], jobs: false, tenant_by_account: true, read };
+    Vendor { name: "s3", scheme: Some(BY_POLICY), headers: &[], jobs: false, tenant_by_account: true, read };
 
 fn read(reading: &Reading<'_>) -> Vec<Item> {
     match fields::body(reading.body).and_then(records) {

@@ -11,7 +11,7 @@ use longshore::{
 use serde_json::{Value, json};
 
 use super::s3::{Door, bucket, client, localstack};
-use crate::world::{Kind, Knobs, World, judge::judge};
+use crate::world::{Kind, Knobs, World, judge::judge, on_both};
 
 const SOON: Duration = Duration::from_secs(30);
 const TOPIC: &str = "arn:aws:sns:eu-central-1:444455556666:crm";
@@ -173,22 +173,6 @@ async fn a_pointer(kind: Kind) {
     judge(&world).await;
     worker.stop().await;
     world.finish().await;
-}
-
-macro_rules! on_both {
-    ($($story:ident)+) => {$(
-        mod $story {
-            use crate::world::Kind;
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn sqlite() {
-                super::$story(Kind::Sqlite).await;
-            }
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn postgres() {
-                super::$story(Kind::Postgres).await;
-            }
-        }
-    )+};
 }
 
 on_both! {

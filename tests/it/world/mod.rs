@@ -2,6 +2,7 @@
 //! process, so that they outlive any worker and can judge it; a fresh database; keys; a settings file; and
 //! workers, as processes that can be killed or in this one.
 
+mod both;
 mod database;
 mod expect;
 mod hostile;
@@ -32,6 +33,7 @@ use tempfile::TempDir;
 use tokio::{sync::broadcast, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use both::on_both;
 use database::Database;
 pub(crate) use database::Kind;
 pub(crate) use expect::Expected;

@@ -10,25 +10,9 @@ use longshore::{
 };
 use serde_json::json;
 
-use crate::world::{Chat, Kind, World, judge::judge};
+use crate::world::{Chat, Kind, World, judge::judge, on_both};
 
 const SOON: Duration = Duration::from_secs(20);
-
-macro_rules! on_both {
-    ($($story:ident)+) => {$(
-        mod $story {
-            use crate::world::Kind;
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn sqlite() {
-                super::$story(Kind::Sqlite).await;
-            }
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn postgres() {
-                super::$story(Kind::Postgres).await;
-            }
-        }
-    )+};
-}
 
 on_both! {
     a_message_is_read_answered_once_and_stored
