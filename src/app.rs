@@ -16,7 +16,7 @@ use crate::{
     handlers::tools::Tools,
     http::Http,
     lifecycle::{ExitCode, Stop, Vitals},
-    llm::gateway::Gateway,
+    llm::{gateway::Gateway, money::pricing::PriceTable},
     messaging,
     queue::sqs::SqsQueue,
     sources,
@@ -103,15 +103,22 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let writer = Arc::new(GroupCommit::start(&store, settings.queue.visibility));
         let http = Http::new()?;
-        let gateway =
-            Gateway::new(&settings, Arc::clone(&store), Arc::clone(&writer), &http, Arc::clone(&clock))?;
+        let prices = Arc::new(PriceTable::load(settings.llm.prices.as_deref())?);
+        let gateway = Gateway::new(
+            &settings,
+            Arc::clone(&prices),
+            Arc::clone(&store),
+            Arc::clone(&writer),
+            &http,
+            Arc::clone(&clock),
+        )?;
         let gateway = Arc::new(gateway);
         let channels = messaging::channels(&settings, &http).map_err(anyhow::Error::msg)?;
         let tools = Tools {
             store: Arc::clone(&store),
             gateway: Arc::clone(&gateway),
             clock: Arc::clone(&clock),
-            prices: gateway.prices(),
+            prices,
             channels: channels.keys().copied().collect(),
         };
         let drain = settings.worker.drain;

@@ -128,21 +128,83 @@ impl Http {
     /// [`SendError::NotSent`] when it certainly was not written, [`SendError::Unknown`] otherwise. Any
     /// status is an answer, not an error.
     pub async fn post(&self, post: Post<'_>) -> Result<Answer, SendError> {
+        let timeout = post.timeout;
+        let (request, taken) = self.request(post);
+        let response = request
+            .timeout(timeout)
+            .send()
+            .await
+            .map_err(|error| classify(&error, taken.load(Ordering::SeqCst)))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Answer { status, headers, body: read(response).await? })
+    }
+
+    /// Sends one request whose answer is read while it is made. `post.timeout` counts until the first byte, `idle`
+    /// from then on, for each silence.
+    ///
+    /// # Errors
+    /// As [`post`](Self::post); [`Opened`] tells what happens later.
+    pub async fn open(&self, post: Post<'_>, idle: Duration) -> Result<Opened, SendError> {
+        let timeout = post.timeout;
+        let (request, taken) = self.request(post);
+        let late = || {
+            let text = "timed out".to_owned();
+            if taken.load(Ordering::SeqCst) { SendError::Unknown(text) } else { SendError::NotSent(text) }
+        };
+        let sent = tokio::time::timeout(timeout, request.send()).await.map_err(|_| late())?;
+        let response = sent.map_err(|error| classify(&error, taken.load(Ordering::SeqCst)))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Opened { status, headers, response, idle })
+    }
+
+    fn request(&self, post: Post<'_>) -> (reqwest::RequestBuilder, Arc<AtomicBool>) {
         let (body, taken) = Watched::new(post.json, post.written);
         let mut request = self
             .client
             .post(post.url)
-            .timeout(post.timeout)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .headers(extra(post.headers))
             .body(reqwest::Body::wrap(body));
         if let Some(bearer) = post.bearer {
             request = request.bearer_auth(bearer.expose_secret());
         }
-        let response =
-            request.send().await.map_err(|error| classify(&error, taken.load(Ordering::SeqCst)))?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Answer { status, headers, body: read(response).await? })
+        (request, taken)
+    }
+}
+
+/// An answer whose body is still coming.
+#[derive(Debug)]
+pub struct Opened {
+    /// HTTP status.
+    pub status: u16,
+    /// Header fields.
+    pub headers: HeaderMap,
+    response: reqwest::Response,
+    idle: Duration,
+}
+
+impl Opened {
+    /// The next piece of the body; `None` at its proper end, which says nothing about whether what it holds is whole.
+    ///
+    /// # Errors
+    /// [`SendError::Unknown`] when it broke off or was silent for too long.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, SendError> {
+        match tokio::time::timeout(self.idle, self.response.chunk()).await {
+            Ok(piece) => piece.map_err(|error| SendError::Unknown(words(&error))),
+            Err(_) => Err(SendError::Unknown(format!("silent for {} ms", self.idle.as_millis()))),
+        }
+    }
+
+    /// All of it, for what turns out to be no stream.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), and when it is too long.
+    pub async fn whole(mut self) -> Result<Answer, SendError> {
+        let mut whole = BytesMut::new();
+        while let Some(piece) = self.next().await? {
+            grow(&mut whole, &piece)?;
+        }
+        Ok(Answer { status: self.status, headers: self.headers, body: whole.freeze() })
     }
 }
 
@@ -157,12 +219,17 @@ fn extra(pairs: &[(&str, &str)]) -> HeaderMap {
 async fn read(mut response: reqwest::Response) -> Result<Bytes, SendError> {
     let mut whole = BytesMut::new();
     while let Some(piece) = response.chunk().await.map_err(|error| SendError::Unknown(words(&error)))? {
-        if whole.len() + piece.len() > LONGEST_ANSWER {
-            return Err(SendError::Unknown(format!("the answer is longer than {LONGEST_ANSWER} bytes")));
-        }
-        whole.extend_from_slice(&piece);
+        grow(&mut whole, &piece)?;
     }
     Ok(whole.freeze())
+}
+
+fn grow(whole: &mut BytesMut, piece: &[u8]) -> Result<(), SendError> {
+    if whole.len() + piece.len() > LONGEST_ANSWER {
+        return Err(SendError::Unknown(format!("the answer is longer than {LONGEST_ANSWER} bytes")));
+    }
+    whole.extend_from_slice(piece);
+    Ok(())
 }
 
 /// What went wrong before the body was taken cannot have done anything over there: name, connection, TLS, a

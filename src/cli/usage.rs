@@ -50,7 +50,7 @@ impl UsageCommand {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let Verb::Report { tenant, from, until, json } = self.verb;
         let store = context.store().await?;
-        let rows = store.usage(&UsageFilter { tenant, from, until }).await?;
+        let rows = store.usage(&UsageFilter { tenant, from, until, prompt: None }).await?;
         store.close().await;
         if json {
             say_json(&rows)?

@@ -14,8 +14,8 @@ use toml::{Table, Value};
 
 use crate::config::{
     environment,
+    llm::{ProviderKind, ProviderSettings},
     problem::{Problem, Problems},
-    senders::ProviderSettings,
     settings::Settings,
     shape::{Inside, Place, Shape, inside, is_secret},
 };
@@ -95,7 +95,11 @@ fn assemble(given: &Table) -> Result<Settings, Problem> {
         .map_err(|error| Problem::new("settings", error.message()))?;
     let mut settings = Settings::from_layer(layer.with_fallback(Layer::default_values()))
         .map_err(|error| Problem::new("settings", error.to_string()))?;
-    settings.llm.providers.entry("rules".to_owned()).or_insert_with(ProviderSettings::rules);
+    if !settings.llm.providers.contains_key("rules") {
+        let rules = ProviderSettings::of_kind(ProviderKind::Rules)
+            .map_err(|error| Problem::new("llm.providers.rules", error.to_string()))?;
+        settings.llm.providers.insert("rules".to_owned(), rules);
+    }
     Ok(settings)
 }
 
@@ -292,7 +296,7 @@ mod tests {
         );
         assert_eq!((settings.worker.concurrency, settings.worker.bytes_in_flight), (64, 64 << 20));
         assert_eq!(settings.admin.listen.to_string(), "127.0.0.1:9464");
-        assert_eq!(settings.llm.providers["rules"].kind, crate::config::senders::ProviderKind::Rules);
+        assert_eq!(settings.llm.providers["rules"].kind, ProviderKind::Rules);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{
         load::Loaded,
         problem::{Problem, http_url},
         secret::SecretRef,
-        senders::{KeySettings, KeyState, ProviderKind, ProviderSettings},
+        senders::{KeySettings, KeyState},
         settings::Settings,
     },
     domain::timestamp::Timestamp,
@@ -64,6 +64,7 @@ impl Settings {
         for (name, provider) in &self.llm.providers {
             found.extend(provider.api_key.iter().map(|s| (format!("llm.providers.{name}.api_key"), s)));
         }
+        found.extend(self.webhooks.secret.iter().map(|s| ("webhooks.secret".to_owned(), s)));
         found
     }
 
@@ -87,6 +88,7 @@ impl Settings {
         self.seal_rules(&mut found);
         self.source_rules(known, &mut found);
         self.llm_rules(&mut found);
+        self.webhook_rules(&mut found);
         self.other_rules(&mut found);
         found
     }
@@ -273,22 +275,6 @@ impl Settings {
         }
     }
 
-    fn llm_rules(&self, found: &mut Vec<Problem>) {
-        let tenants = self
-            .tenants
-            .iter()
-            .filter_map(|(id, tenant)| Some((format!("tenants.{id}.llm"), tenant.llm.as_ref()?)));
-        for (path, name) in tenants.chain([("llm.default".to_owned(), &self.llm.default)]) {
-            if !self.llm.providers.contains_key(name) {
-                let providers = self.llm.providers.keys().map(String::as_str);
-                found.push(Problem::unknown(path, "provider", name, providers));
-            }
-        }
-        for (name, provider) in &self.llm.providers {
-            provider_rules(&format!("llm.providers.{name}"), provider, found);
-        }
-    }
-
     fn other_rules(&self, found: &mut Vec<Problem>) {
         found.extend(http_url("whatsapp.base_url", &self.whatsapp.base_url));
         if let Err(error) = EnvFilter::try_new(&self.log.filter) {
@@ -302,23 +288,6 @@ impl Settings {
             let problem = Problem::new("admin.listen", "health and metrics are open to other machines");
             found.push(problem.hint("they have no authentication").warning());
         }
-    }
-}
-
-fn provider_rules(path: &str, provider: &ProviderSettings, found: &mut Vec<Problem>) {
-    found.extend(provider.base_url.as_ref().and_then(|url| http_url(&format!("{path}.base_url"), url)));
-    if provider.attempts == 0 {
-        found.push(Problem::new(format!("{path}.attempts"), "must be at least 1"));
-    }
-    if provider.kind != ProviderKind::Openai {
-        return;
-    }
-    if provider.model.is_none() {
-        found.push(Problem::new(format!("{path}.model"), "is missing"));
-    }
-    if provider.api_key.is_none() && provider.base_url.is_none() {
-        let problem = Problem::new(format!("{path}.api_key"), "is missing");
-        found.push(problem.hint("only a server of your own (`base_url`) goes without"));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The settings that exist once per key, source, tenant and provider. They come from the TOML file only.
+//! The settings that exist once per key, source and tenant. They come from the TOML file only.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -288,68 +288,9 @@ pub struct FieldSettings {
 /// What differs for one tenant.
 #[derive(Clone, Debug, Default, Config)]
 pub struct TenantSettings {
-    /// Name of an `llm.providers` entry; `llm.default` when absent.
+    /// Route or provider of this tenant; the prompt's own, else `llm.default`, when absent.
     /// Example: `"openai"`
     pub llm: Option<String>,
-}
-
-/// Kinds of language model providers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProviderKind {
-    /// OpenAI chat completions, or any server that speaks it.
-    Openai,
-    /// Deterministic, no key, cost 0.
-    Rules,
-}
-
-/// A language model provider.
-#[derive(Clone, Debug, Config)]
-pub struct ProviderSettings {
-    /// `openai` (chat completions, or any server that speaks them) or `rules` (deterministic, no key, cost 0).
-    /// Example: `"openai"`
-    pub kind: ProviderKind,
-
-    /// Up to and with `/v1`. OpenAI's own when absent.
-    /// Example: `"https://api.openai.com/v1"`
-    pub base_url: Option<String>,
-
-    /// Reference to the API key.
-    /// Example: `"credential:openai_api_key"`
-    pub api_key: Option<SecretRef>,
-
-    /// The model to ask.
-    /// Example: `"gpt-5-mini"`
-    pub model: Option<String>,
-
-    /// Longest time for one call.
-    #[config(default = "60s", deserialize_with = duration)]
-    pub timeout: Duration,
-
-    /// Calls of one step within one attempt of the event.
-    #[config(default = 3)]
-    pub attempts: u32,
-
-    /// First wait between them.
-    #[config(default = "500ms", deserialize_with = duration)]
-    pub backoff: Duration,
-}
-
-impl ProviderSettings {
-    /// The provider that is always there.
-    #[must_use]
-    pub fn rules() -> Self {
-        let (timeout, backoff) = (Duration::from_secs(60), Duration::from_millis(500));
-        Self {
-            kind: ProviderKind::Rules,
-            base_url: None,
-            api_key: None,
-            model: None,
-            timeout,
-            attempts: 3,
-            backoff,
-        }
-    }
 }
 
 /// Reads a table with its defaults: the same ones that the templates show.
@@ -365,4 +306,4 @@ macro_rules! deserialize_with_defaults {
     )+};
 }
 
-deserialize_with_defaults!(KeySettings, SourceSettings, TenantSettings, ProviderSettings);
+deserialize_with_defaults!(KeySettings, SourceSettings, TenantSettings);

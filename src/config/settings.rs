@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{
+        llm::{LlmSettings, WebhookSettings},
         secret::SecretRef,
-        senders::{KeySettings, ProviderSettings, SealKeySettings, SourceSettings, TenantSettings},
+        senders::{KeySettings, SealKeySettings, SourceSettings, TenantSettings},
     },
     domain::timestamp::Timestamp,
 };
@@ -51,6 +52,10 @@ pub struct Settings {
     /// The language models.
     #[config(nested)]
     pub llm: LlmSettings,
+
+    /// Signed requests that Longshore sends: alerts, and answers of chats.
+    #[config(nested)]
+    pub webhooks: WebhookSettings,
 
     /// Sending through the WhatsApp Cloud API.
     #[config(nested)]
@@ -253,23 +258,6 @@ impl SealSettings {
         let preferred = keys.clone().filter(good).find(|key| Some(&key.id) == self.sign_with.as_ref());
         preferred.or_else(|| keys.find(good))
     }
-}
-
-/// The language models.
-#[derive(Clone, Debug, Config)]
-pub struct LlmSettings {
-    /// Providers by a name of your choice. One named `rules` (deterministic, no key, cost 0) is always there.
-    #[config(default = {})]
-    pub providers: BTreeMap<String, ProviderSettings>,
-
-    /// The provider of tenants that name none.
-    #[config(env = "LONGSHORE_LLM_DEFAULT", default = "rules")]
-    pub default: String,
-
-    /// A price table (JSON) to use instead of the shipped one.
-    /// Example: `"/etc/longshore/prices.json"`
-    #[config(env = "LONGSHORE_LLM_PRICES")]
-    pub prices: Option<PathBuf>,
 }
 
 /// WhatsApp.

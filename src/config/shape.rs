@@ -10,7 +10,8 @@ use serde::Deserialize as _;
 use toml::{Table, Value};
 
 use crate::config::{
-    senders::{KeySettings, ProviderSettings, SealKeyScope, SourceSettings, TenantSettings},
+    llm::ProviderSettings,
+    senders::{KeySettings, SealKeyScope, SourceSettings, TenantSettings},
     settings::Settings,
 };
 

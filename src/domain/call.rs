@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{
+    budget::BudgetStatus,
     ids::{EventKey, Revision, TenantId},
     money::Money,
     record::LedgerRow,
@@ -20,7 +21,7 @@ pub struct StepKey {
     pub input_hash: String,
 }
 
-/// A call about to be sent: made durable before the socket is written.
+/// A call about to be made: durable, with its money set aside, before the socket is written.
 #[derive(Clone, Debug)]
 pub struct CallStart {
     /// For which step.
@@ -35,10 +36,64 @@ pub struct CallStart {
     pub provider: String,
     /// The model asked.
     pub model: String,
-    /// Worst case, charged until settled. `None`: the price is not known.
+    /// Worst case, in the ledger when its fate stays unknown. `None`: the price is not known.
     pub worst_cost: Option<Money>,
+    /// What budgets set aside for it: the worst case, or what stands in for a price that is not known. `None`: strict
+    /// budgets refuse it.
+    pub hold: Option<Money>,
+    /// Sent at once, or only reserved, because something has to be waited for first.
+    pub opens: Opens,
     /// After this long without an answer its fate is unknown.
     pub timeout: Duration,
+}
+
+/// As what a call enters the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opens {
+    /// It may be on the wire from now on.
+    Sent,
+    /// Not before [`CallState::Sent`] is recorded; unless that happens within this time it is given up.
+    Reserved(Duration),
+}
+
+/// What the journal says to a call that wants to begin.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Begun {
+    /// Durable, its money set aside.
+    Written,
+    /// This attempt is there already: nothing was written.
+    Taken,
+    /// A strict budget does not allow it: nothing was written.
+    OverBudget(BudgetStatus),
+}
+
+/// One attempt of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CallId {
+    /// Of which step.
+    pub step: StepKey,
+    /// 1, 2, 3 ...
+    pub attempt: i32,
+}
+
+/// A call that nobody ended in time: sent, and never heard of again.
+#[derive(Clone, Debug)]
+pub struct LapsedCall {
+    /// Of which step.
+    pub step: StepKey,
+    /// Who pays.
+    pub tenant: TenantId,
+    /// What the journal knows.
+    pub entry: JournalEntry,
+}
+
+/// An answer of a short while ago to an equal question of the same tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentAnswer {
+    /// The model's text.
+    pub text: String,
+    /// Its ledger row.
+    pub ledger_id: String,
 }
 
 /// How a call ended. Never fenced: what was paid is recorded whoever owns the event now.
@@ -50,6 +105,9 @@ pub struct CallEnd {
     pub revision: Revision,
     /// Which attempt.
     pub attempt: i32,
+    /// What budgets are charged instead of what was set aside: the cost, what stands in for one that is not known,
+    /// the worst case where the fate is unknown, nothing where nothing was billed.
+    pub charge: Money,
     /// What came of it.
     pub end: CallResult,
 }
@@ -93,14 +151,16 @@ pub struct JournalEntry {
     pub provider: String,
     /// The model asked.
     pub model: String,
-    /// When it was made durable, by the store's clock.
+    /// When it was sent, or reserved, by the store's clock.
     pub sent_at: Timestamp,
-    /// `sent_at` + its timeout has passed, by the store's clock.
+    /// Its time to be answered, or to be sent, has passed by the store's clock.
     pub overdue: bool,
     /// How long until it is overdue, by the store's clock.
     pub overdue_in: Duration,
     /// Its worst case.
     pub worst_cost: Option<Money>,
+    /// What budgets have set aside for it.
+    pub hold: Option<Money>,
     /// The answer's text.
     pub text: Option<String>,
     /// The answer was judged unusable: not to be used again by a later revision.
@@ -110,6 +170,8 @@ pub struct JournalEntry {
 /// Where a call stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallState {
+    /// Money is set aside; certainly not on the wire.
+    Reserved,
     /// Durable, maybe on the wire.
     Sent,
     /// Answered.
@@ -125,6 +187,7 @@ impl CallState {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Reserved => "reserved",
             Self::Sent => "sent",
             Self::Answered => "answered",
             Self::Failed => "failed",
@@ -135,6 +198,8 @@ impl CallState {
     /// The state of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Sent, Self::Answered, Self::Failed, Self::Ambiguous].into_iter().find(|s| s.name() == name)
+        [Self::Reserved, Self::Sent, Self::Answered, Self::Failed, Self::Ambiguous]
+            .into_iter()
+            .find(|state| state.name() == name)
     }
 }

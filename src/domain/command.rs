@@ -54,6 +54,25 @@ pub enum Action {
         /// Id of the row in `dead_letters`.
         dead_letter: String,
     },
+    /// A signed request to one of our own systems. Its `webhook-id` is the command's id, so repeating it is harmless.
+    Webhook {
+        /// Where to.
+        to: WebhookTarget,
+        /// What it is about: `longshore.budget.alert.v1`, `longshore.chat.completed.v1` ...
+        event_type: String,
+        /// The `data` of its body.
+        data: serde_json::Value,
+    },
+}
+
+/// Where a signed request goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WebhookTarget {
+    /// To `webhooks.alert_url`; dropped where none is configured.
+    Alerts,
+    /// To a URL that begins as one of `webhooks.callbacks`; refused else.
+    Callback(String),
 }
 
 impl Action {
@@ -62,7 +81,7 @@ impl Action {
     pub fn is_idempotent(&self) -> bool {
         match self {
             Self::Message { .. } => false,
-            Self::CopyDeadLetter { .. } | Self::Requeue { .. } => true,
+            Self::CopyDeadLetter { .. } | Self::Requeue { .. } | Self::Webhook { .. } => true,
         }
     }
 
@@ -73,6 +92,7 @@ impl Action {
             Self::Message { .. } => "message",
             Self::CopyDeadLetter { .. } => "copy_dead_letter",
             Self::Requeue { .. } => "requeue",
+            Self::Webhook { .. } => "webhook",
         }
     }
 }

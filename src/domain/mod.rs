@@ -1,5 +1,6 @@
 //! The words that every floor above shares: what arrives, what it means, what became of it. No I/O.
 
+pub mod budget;
 pub mod call;
 pub mod command;
 pub mod data_subject;
@@ -10,6 +11,7 @@ pub mod event;
 pub mod ids;
 pub mod money;
 pub mod outcome;
+pub mod rate;
 pub mod reason;
 pub mod record;
 pub mod salesforce_id;

@@ -85,6 +85,8 @@ reasons! {
     NotDue = "not_due", Defer, "The event asks to be worked later.", "Scheduled for later.";
     Busy = "busy", Defer, "Another delivery of the same event is being worked.", "Already being worked.";
     RateLimited = "rate_limited", Defer, "The provider asks to wait.", "An answer is delayed.";
+    RouteDown = "route_down", Defer, "Every model of the prompt's route is down, resting or out of credit; the event waits.", "An answer is delayed.";
+    BudgetExhausted = "budget_exhausted", Defer, "The tenant's budget does not allow the call; the event waits for the reset.", "An answer is delayed.";
     SenderRateLimited = "sender_rate_limited", Defer, "Its sender sends more events than `sources.NAME.sender_events_per_minute` allows.", "An answer is delayed.";
 }
 

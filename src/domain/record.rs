@@ -25,6 +25,8 @@ pub enum Write {
     Message(MessageWrite),
     /// The answer of a model, kept with what it cost.
     Result(ResultWrite),
+    /// A text with its vector.
+    Embedding(EmbeddingWrite),
     /// How far a sent message got; never moves back.
     DeliveryStatus(StatusWrite),
     /// Usage reported by another system: exactly one ledger row for each event.
@@ -139,8 +141,33 @@ pub struct ResultWrite {
     pub model: String,
     /// Name and version of the prompt.
     pub prompt: String,
+    /// SHA-256 of the prompt's file, hex.
+    pub prompt_hash: String,
+    /// 0 to 1: what the checks made here say about the answer, whatever the model says of itself.
+    pub quality: Option<f64>,
+    /// Made once more on request: is it the same as before?
+    pub identical: Option<bool>,
+    /// The answer did not end within the turns allowed.
+    pub truncated: bool,
     /// Ledger ids of the calls behind it.
     pub calls: Vec<String>,
+}
+
+/// A text by its meaning, to be found by similar ones of the same tenant, kind and model.
+#[derive(Clone, Debug)]
+pub struct EmbeddingWrite {
+    /// Whose.
+    pub tenant: TenantId,
+    /// `email_draft`, or what the job calls it.
+    pub kind: String,
+    /// The item's own id; a later vector of the same item and model stands in for an earlier one.
+    pub item: String,
+    /// What is shown of it when it is found.
+    pub text: String,
+    /// The model that made the vector: those of different models cannot be compared.
+    pub model: String,
+    /// The vector, of length 1.
+    pub vector: Vec<f32>,
 }
 
 /// A status from the vendor.
@@ -194,7 +221,7 @@ pub struct LedgerRow {
     pub event_key: EventKey,
     /// `reply` ..., or `streamed_chat`.
     pub step: String,
-    /// `answered`, `failed`, `ambiguous`, `reported` or `partial`.
+    /// `answered`, `failed`, `ambiguous`, `reported`, `partial` or `cached`.
     pub status: LedgerStatus,
     /// `openai`, `rules` ...
     pub provider: String,
@@ -218,6 +245,14 @@ pub struct LedgerRow {
     pub specialist: Option<String>,
     /// The provider's id of the request.
     pub request_id: Option<String>,
+    /// Name and version of the prompt, where there was one.
+    pub prompt: Option<String>,
+    /// SHA-256 of the prompt's file, hex.
+    pub prompt_hash: Option<String>,
+    /// The tier asked for, in the provider's word.
+    pub requested_tier: Option<String>,
+    /// The tier that served it, in the provider's word; decides the price.
+    pub served_tier: Option<String>,
 }
 
 /// What kind of ledger row.
@@ -232,8 +267,10 @@ pub enum LedgerStatus {
     Ambiguous,
     /// Told by another system, complete.
     Reported,
-    /// Told by another system, cut short.
+    /// Cut short: a stream that broke off, ours or another system's.
     Partial,
+    /// Not bought: an equal question was answered a short while ago. Costs nothing.
+    Cached,
 }
 
 impl LedgerStatus {
@@ -246,6 +283,7 @@ impl LedgerStatus {
             Self::Ambiguous => "ambiguous",
             Self::Reported => "reported",
             Self::Partial => "partial",
+            Self::Cached => "cached",
         }
     }
 }

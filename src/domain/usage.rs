@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Tokens of one call. The four inputs do not overlap; `reasoning` is part of `output`.
+/// Tokens of one call. The inputs do not overlap; `reasoning` is part of `output`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Usage {
@@ -15,6 +15,9 @@ pub struct Usage {
     /// Input written to a five-minute cache.
     #[serde(default)]
     pub cache_write: i64,
+    /// Input written to an hour's cache.
+    #[serde(default)]
+    pub cache_write_1h: i64,
     /// Everything generated, reasoning included.
     #[serde(default)]
     pub output: i64,
@@ -27,7 +30,10 @@ impl Usage {
     /// All input, cached or not: what long-context price steps look at.
     #[must_use]
     pub fn input(&self) -> i64 {
-        self.uncached_input.saturating_add(self.cache_read).saturating_add(self.cache_write)
+        self.uncached_input
+            .saturating_add(self.cache_read)
+            .saturating_add(self.cache_write)
+            .saturating_add(self.cache_write_1h)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
         record::{LedgerRow, LedgerStatus, Write},
         usage::UsageSource,
     },
-    llm::pricing::PriceTable,
+    llm::money::pricing::PriceTable,
 };
 
 /// The step under which such usage stands in reports.
@@ -37,6 +37,10 @@ pub(super) fn handle(prices: &PriceTable, event: &Event, chat: &ChatUsage) -> Ou
         user: Some(chat.user.clone()),
         specialist: chat.specialist.clone(),
         request_id: Some(chat.chat_id.clone()),
+        prompt: None,
+        prompt_hash: None,
+        requested_tier: None,
+        served_tier: None,
     };
     Outcome { writes: vec![Write::Ledger(row)], commands: Vec::new() }
 }

@@ -6,6 +6,7 @@ use crate::{
     domain::{
         command::{Action, Command},
         event::{Channel, Event, InboundMessage},
+        ids::sha256_hex,
         outcome::{Failure, Outcome},
         reason::Reason,
         record::{
@@ -17,14 +18,14 @@ use crate::{
         opt_out::{Wish, wish},
         tools::{Tools, store_failure},
     },
-    llm::contract::{Answered, Question, StepContext},
+    llm::contract::{AnswerShape, Answered, Policy, PromptRef, Question, StepContext, Turn},
     store::contract::Work,
 };
 
 /// The step within the event.
 const STEP: &str = "message_reading";
 /// Raise the version with every change of the text or the schema: stored answers belong to it.
-const PROMPT: &str = "message_reading@1";
+const VERSION: u32 = 1;
 const SYSTEM: &str = include_str!("../../prompts/message_reading.md");
 const SCHEMA: &str = include_str!("../../schemas/message_reading.v1.json");
 /// Enough for 4000 characters of reply and the other fields.
@@ -74,12 +75,17 @@ fn question(message: &InboundMessage) -> Result<Question, Failure> {
         Failure::new(Reason::HandlerFailed, format!("the schema of this release is broken: {e}"))
     })?;
     Ok(Question {
-        step: STEP,
-        prompt: PROMPT,
+        step: STEP.to_owned(),
+        prompt: PromptRef { id: STEP.to_owned(), version: VERSION, hash: sha256_hex(&[SYSTEM.as_bytes()]) },
         system: SYSTEM.to_owned(),
-        input: json!({ "channel": message.channel, "message": text, "choice": message.choice }).to_string(),
-        schema,
+        turns: vec![Turn::user(
+            json!({ "channel": message.channel, "message": text, "choice": message.choice }).to_string(),
+        )],
+        answer: AnswerShape::Json { name: STEP.to_owned(), schema },
         max_output: MAX_OUTPUT,
+        policy: Policy::default(),
+        nonce: None,
+        pieces: None,
     })
 }
 
@@ -116,7 +122,11 @@ fn read_and_answered(
         body: answer.value,
         confidence: Some(reading.confidence),
         model: answer.model,
-        prompt: PROMPT.to_owned(),
+        prompt: answer.prompt.to_string(),
+        prompt_hash: answer.prompt.hash,
+        quality: Some(answer.quality),
+        identical: None,
+        truncated: false,
         calls: answer.calls,
     };
     let mut outcome = stored(event, message, Some(reading), leaves.then_some(Wish::Stop));
@@ -236,14 +246,14 @@ mod tests {
             raw: Value::Null,
         };
         let asked = question(&message).unwrap();
-        let input: Value = serde_json::from_str(&asked.input).unwrap();
+        let input: Value = serde_json::from_str(&asked.turns[0].text).unwrap();
         assert_eq!(input, json!({ "channel": "whatsapp", "message": words, "choice": null }));
         assert_eq!(asked.system, SYSTEM);
         for personal in ["34611222333", "Inés", "wamid"] {
-            assert!(!asked.input.contains(personal), "{personal}");
+            assert!(!asked.turns[0].text.contains(personal), "{personal}");
         }
         let long = InboundMessage { text: Some("é".repeat(9_000)), ..message };
-        let input: Value = serde_json::from_str(&question(&long).unwrap().input).unwrap();
+        let input: Value = serde_json::from_str(&question(&long).unwrap().turns[0].text).unwrap();
         assert_eq!(input["message"].as_str().unwrap().chars().count(), LONGEST_TEXT);
     }
 }

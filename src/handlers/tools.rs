@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use crate::{
     clock::Clock,
     domain::{event::Channel, outcome::Failure, reason::Reason},
-    llm::{gateway::Gateway, pricing::PriceTable},
+    llm::{gateway::Gateway, money::pricing::PriceTable},
     store::contract::{Store, StoreError},
 };
 

@@ -10,17 +10,18 @@ use crate::{
     },
     llm::{
         contract::{CallError, Completion},
-        providers::Route,
+        models::Model,
     },
 };
 
 /// Counts one call: how it ended, how long it took, what it used and cost.
-pub(crate) fn record(route: &Route, end: &CallEnd, result: &Result<Completion, CallError>, took: Duration) {
-    let (provider, model) = (route.kind, route.model.clone());
+pub(crate) fn record(model: &Model, end: &CallEnd, result: &Result<Completion, CallError>, took: Duration) {
+    let (provider, model) = (model.kind, model.model.clone());
     let outcome = match (&end.end, result) {
         (CallResult::Answered { .. }, _) => "answered",
         (CallResult::Ambiguous { .. }, _) => "ambiguous",
         (CallResult::Failed { .. }, Ok(_)) => "unusable",
+        (CallResult::Failed { .. }, Err(CallError::Interrupted { .. })) => "interrupted",
         (CallResult::Failed { .. }, Err(CallError::Rejected { .. })) => "rejected",
         (CallResult::Failed { .. }, Err(_)) => "not_sent",
     };
@@ -41,7 +42,7 @@ fn bill(provider: &'static str, model: &str, ledger: &LedgerRow) {
     for (kind, tokens) in [
         ("uncached_input", usage.uncached_input),
         ("cache_read", usage.cache_read),
-        ("cache_write", usage.cache_write),
+        ("cache_write", usage.cache_write.saturating_add(usage.cache_write_1h)),
         ("output", usage.output),
     ] {
         let tokens = u64::try_from(tokens).unwrap_or(0);

@@ -9,20 +9,15 @@ use tokio_util::task::TaskTracker;
 use crate::{
     clock::Clock,
     config::{LlmSettings, Settings, TenantSettings},
-    domain::{
-        call::StepKey,
-        ids::{TenantId, sha256_hex},
-        outcome::Failure,
-        reason::Reason,
-    },
+    domain::{call::StepKey, ids::sha256_hex, outcome::Failure, reason::Reason},
     http::Http,
     llm::{
-        contract::{Answered, Question, Repair, Request, StepContext},
+        contract::{AnswerShape, Answered, ModelHealth, Question, Request, StepContext, Turn, Vectors},
         journal::{Attempt, Attempted, Journal, Seen, Stored},
+        models::{Model, Models, SetupError},
+        money::pricing::PriceTable,
         next::{Next, after},
         output,
-        pricing::PriceTable,
-        providers::{self, Route, SetupError},
     },
     store::{
         contract::{Store, StoreError},
@@ -35,9 +30,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The way to all models.
 pub struct Gateway {
-    routes: BTreeMap<String, Arc<Route>>,
-    default: String,
-    tenants: BTreeMap<String, String>,
+    models: Models,
     journal: Arc<Journal>,
     running: TaskTracker,
 }
@@ -49,12 +42,13 @@ impl Gateway {
     /// When a provider or the price table makes no sense, or a name leads nowhere.
     pub fn new(
         settings: &Settings,
+        prices: Arc<PriceTable>,
         store: Arc<dyn Store>,
         writer: Arc<GroupCommit>,
         http: &Http,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SetupError> {
-        Self::with(&settings.llm, &settings.tenants, store, writer, http, clock)
+        Self::with(&settings.llm, &settings.tenants, prices, store, writer, http, clock)
     }
 
     /// As [`Gateway::new`], from the two parts that count.
@@ -64,33 +58,17 @@ impl Gateway {
     pub fn with(
         settings: &LlmSettings,
         tenants: &BTreeMap<String, TenantSettings>,
+        prices: Arc<PriceTable>,
         store: Arc<dyn Store>,
         writer: Arc<GroupCommit>,
         http: &Http,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SetupError> {
-        let routes = providers::routes(settings, http)?;
-        let mut chosen = BTreeMap::new();
-        for (tenant, name) in tenants.iter().filter_map(|(tenant, own)| Some((tenant, own.llm.clone()?))) {
-            if !routes.contains_key(&name) {
-                return Err(SetupError::NoSuchProvider(format!("tenants.{tenant}"), name));
-            }
-            chosen.insert(tenant.clone(), name);
-        }
-        let prices = Arc::new(PriceTable::load(settings.prices.as_deref())?);
         Ok(Self {
-            routes,
-            default: settings.default.clone(),
-            tenants: chosen,
+            models: Models::new(settings, tenants, http)?,
             journal: Arc::new(Journal { store, writer, clock, prices }),
             running: TaskTracker::new(),
         })
-    }
-
-    /// The prices in use.
-    #[must_use]
-    pub fn prices(&self) -> Arc<PriceTable> {
-        Arc::clone(&self.journal.prices)
     }
 
     /// Waits until every call that has started is recorded. For a stopping process, after its handlers.
@@ -107,17 +85,17 @@ impl Gateway {
     /// # Errors
     /// With the reason that decides between retry, deferral and burying; what was spent is in the ledger.
     pub async fn ask(&self, context: &StepContext, question: &Question) -> Result<Answered, Failure> {
-        let route = self.route(&context.tenant);
-        let first = self.answer(context, &route, question, None).await?;
-        let bad = match output::check(&question.schema, &first.text) {
-            Ok(value) => return Ok(answered(&route, value, &[&first])),
+        let model = self.model(context, question)?;
+        let first = self.answer(context, &model, question, None).await?;
+        let bad = match check(question, &first.text) {
+            Ok(value) => return Ok(answered(&model, question, value, &[&first])),
             Err(bad) => bad,
         };
-        tracing::warn!(event_key = %context.held.key, step = question.step, what = %bad.place, "the answer breaks its schema: asking for a repair");
+        tracing::warn!(event_key = %context.held.key, step = %question.step, what = %bad.place, "the answer breaks its schema: asking for a repair");
         let repair = Repair { answer: first.text.clone(), problem: bad.problem };
-        let second = self.answer(context, &route, question, Some(repair)).await?;
-        match output::check(&question.schema, &second.text) {
-            Ok(value) => Ok(answered(&route, value, &[&first, &second])),
+        let second = self.answer(context, &model, question, Some(repair)).await?;
+        match check(question, &second.text) {
+            Ok(value) => Ok(answered(&model, question, value, &[&first, &second])),
             Err(bad) => {
                 // Not to be used again by a replay; the first is the cause, the second alone would never be asked.
                 for stored in [&second, &first] {
@@ -130,22 +108,44 @@ impl Gateway {
         }
     }
 
-    fn route(&self, tenant: &TenantId) -> Arc<Route> {
-        let name = self.tenants.get(tenant.as_str()).unwrap_or(&self.default);
-        // Both names were checked when this was made.
-        Arc::clone(&self.routes[name])
+    /// Vectors of texts, bought once like any answer; `None` where no provider for them is configured.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub async fn embed(&self, _: &StepContext, _: &str, _: &[String]) -> Result<Option<Vectors>, Failure> {
+        Ok(None)
+    }
+
+    /// How every model of the configuration is doing.
+    #[must_use]
+    pub fn health(&self) -> Vec<ModelHealth> {
+        Vec::new()
+    }
+
+    /// Ends the calls whose owner is gone: what was only reserved is given up, what was sent becomes ambiguous.
+    /// Answers how many. Regular work of a worker.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn end_lapsed_calls(&self) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+
+    fn model(&self, context: &StepContext, question: &Question) -> Result<Arc<Model>, Failure> {
+        let route = self.models.route(&context.tenant, question.policy.route.as_deref());
+        route.first().cloned().ok_or_else(|| Failure::new(Reason::RouteDown, "the route names no model"))
     }
 
     /// A complete answer, stored: from the journal, or bought.
     async fn answer(
         &self,
         context: &StepContext,
-        route: &Arc<Route>,
+        model: &Arc<Model>,
         question: &Question,
         repair: Option<Repair>,
     ) -> Result<Stored, Failure> {
-        let step = step_key(context, route, question, repair.as_ref());
-        let mut request = request(context, route, question, repair);
+        let step = step_key(context, model, question, repair.as_ref());
+        let mut request = request(context, model, question, repair);
         let mut tries = 0;
         loop {
             let seen = self.journal.look_up(&step, &context.tenant).await;
@@ -160,7 +160,7 @@ impl Gateway {
                 revision: context.held.revision,
                 number,
                 tenant: context.tenant.clone(),
-                route: Arc::clone(route),
+                model: Arc::clone(model),
                 request: request.clone(),
             };
             let attempted = match self.start(attempt).await {
@@ -168,7 +168,7 @@ impl Gateway {
                 Attempted::Journal(error) => return Err(unavailable(&error)),
                 attempted => attempted,
             };
-            match after(attempted, tries, route) {
+            match after(attempted, tries, model) {
                 Next::Again(wait) => tokio::time::sleep(wait).await,
                 Next::Longer => request.max_output = request.max_output.saturating_mul(2),
                 Next::Stop(failure) => return Err(failure),
@@ -185,12 +185,23 @@ impl Gateway {
     }
 }
 
-fn answered(route: &Route, value: Value, calls: &[&Stored]) -> Answered {
+fn answered(model: &Model, question: &Question, value: Value, calls: &[&Stored]) -> Answered {
     Answered {
         value,
-        provider: route.kind.to_owned(),
-        model: route.model.clone(),
+        provider: model.kind.to_owned(),
+        model: model.model.clone(),
+        prompt: question.prompt.clone(),
+        quality: if calls.len() > 1 { 0.7 } else { 1.0 },
+        truncated: false,
         calls: calls.iter().map(|stored| stored.ledger_id.clone()).collect(),
+    }
+}
+
+/// A text is a value already; JSON has to be found, and to keep its schema.
+fn check(question: &Question, text: &str) -> Result<Value, output::Unusable> {
+    match &question.answer {
+        AnswerShape::Text => Ok(Value::String(text.to_owned())),
+        AnswerShape::Json { schema, .. } => output::check(schema, text),
     }
 }
 
@@ -204,31 +215,54 @@ fn on_its_way(left: Duration) -> Failure {
 }
 
 /// Everything that shapes the answer goes into the hash. The output cap does not: a cut answer is none.
-fn step_key(context: &StepContext, route: &Route, question: &Question, repair: Option<&Repair>) -> StepKey {
-    let schema = question.schema.to_string();
-    let mut parts: Vec<&[u8]> =
-        [route.kind, &route.model, question.prompt, &question.system, &question.input, &schema]
-            .map(str::as_bytes)
-            .to_vec();
-    parts.extend(repair.iter().flat_map(|repair| [repair.answer.as_bytes(), repair.problem.as_bytes()]));
+fn step_key(context: &StepContext, model: &Model, question: &Question, repair: Option<&Repair>) -> StepKey {
+    let shape = match &question.answer {
+        AnswerShape::Text => String::new(),
+        AnswerShape::Json { schema, .. } => schema.to_string(),
+    };
+    let prompt = question.prompt.to_string();
+    let nonce = question.nonce.as_deref().unwrap_or_default();
+    let mut parts =
+        vec![model.kind, &model.model, &prompt, &question.prompt.hash, &question.system, &shape, nonce];
+    parts.extend(question.turns.iter().flat_map(|turn| [turn.role.name(), turn.text.as_str()]));
+    parts.extend(repair.iter().flat_map(|repair| [repair.answer.as_str(), repair.problem.as_str()]));
     let suffix = if repair.is_some() { ".repair" } else { "" };
     StepKey {
         event: context.held.key.clone(),
         step: format!("{}{suffix}", question.step),
-        input_hash: sha256_hex(&parts),
+        input_hash: sha256_hex(&parts.into_iter().map(str::as_bytes).collect::<Vec<_>>()),
     }
 }
 
-fn request(context: &StepContext, route: &Route, question: &Question, repair: Option<Repair>) -> Request {
-    Request {
-        model: route.model.clone(),
-        system: question.system.clone(),
-        input: question.input.clone(),
-        schema_name: question.step,
-        schema: question.schema.clone(),
-        max_output: question.max_output,
-        repair,
-        correlation_id: context.correlation_id.clone(),
-        timeout: route.timeout,
+fn request(context: &StepContext, model: &Model, question: &Question, repair: Option<Repair>) -> Request {
+    let mut turns = question.turns.clone();
+    if let Some(repair) = repair {
+        turns.push(Turn::assistant(repair.answer));
+        turns.push(Turn::user(format!(
+            "That answer cannot be used: {}. Answer again with JSON that keeps the schema, and nothing else.",
+            repair.problem
+        )));
     }
+    let settings = &model.settings;
+    Request {
+        model: model.model.clone(),
+        system: question.system.clone(),
+        turns,
+        answer: question.answer.clone(),
+        max_output: question.max_output,
+        temperature: settings.temperature,
+        reasoning_effort: settings.reasoning_effort.clone(),
+        service_tier: settings.service_tier.clone(),
+        stream: question.pieces.clone(),
+        correlation_id: context.correlation_id.clone(),
+        timeout: settings.timeout,
+        idle_timeout: settings.idle_timeout,
+    }
+}
+
+/// What was wrong with an earlier answer.
+#[derive(Clone, Debug)]
+struct Repair {
+    answer: String,
+    problem: String,
 }

@@ -10,7 +10,7 @@ use crate::{
     clock::Clock,
     crash_point,
     domain::{
-        call::{CallEnd, CallResult, CallStart, CallState, JournalEntry, StepKey},
+        call::{Begun, CallEnd, CallResult, CallStart, CallState, JournalEntry, Opens, StepKey},
         ids::{Revision, TenantId},
         money::Money,
         record::{LedgerRow, LedgerStatus},
@@ -18,9 +18,9 @@ use crate::{
     },
     llm::{
         call_metrics,
-        contract::{CallError, Completion, Finish, Request},
-        pricing::PriceTable,
-        providers::Route,
+        contract::{AnswerShape, CallError, Completion, Finish, Request},
+        models::Model,
+        money::pricing::PriceTable,
     },
     retry::RetryPolicy,
     store::{
@@ -51,7 +51,7 @@ pub(crate) struct Attempt {
     pub(crate) revision: Revision,
     pub(crate) number: i32,
     pub(crate) tenant: TenantId,
-    pub(crate) route: Arc<Route>,
+    pub(crate) model: Arc<Model>,
     pub(crate) request: Request,
 }
 
@@ -112,18 +112,21 @@ impl Journal {
     pub(crate) async fn run(self: Arc<Self>, attempt: Attempt) -> Attempted {
         crash_point::reach("before_sent");
         match self.writer.journal_begin(self.start(&attempt)).await {
-            Ok(()) => {}
-            Err(StoreError::Conflict(_)) => return Attempted::Taken,
+            Ok(Begun::Written) => {}
+            Ok(Begun::Taken) => return Attempted::Taken,
+            Ok(Begun::OverBudget(_)) => {
+                return Attempted::Journal(StoreError::Refused("over budget".to_owned()));
+            }
             Err(error) => return Attempted::Journal(error),
         }
         crash_point::reach("sent_committed");
         let begun = Instant::now();
-        let result = attempt.route.provider.complete(&attempt.request).await;
+        let result = attempt.model.provider.complete(&attempt.request).await;
         if result.is_ok() {
             crash_point::reach("answer_received");
         }
         let end = self.end(&attempt, &result, begun.elapsed());
-        call_metrics::record(&attempt.route, &end, &result, begun.elapsed());
+        call_metrics::record(&attempt.model, &end, &result, begun.elapsed());
         let recorded = self.finish(&attempt, end).await;
         if result.is_ok() {
             crash_point::reach("answer_stored");
@@ -165,10 +168,12 @@ impl Journal {
             revision: attempt.revision,
             attempt: attempt.number,
             tenant: attempt.tenant.clone(),
-            provider: attempt.route.kind.to_owned(),
-            model: attempt.route.model.clone(),
+            provider: attempt.model.kind.to_owned(),
+            model: attempt.model.model.clone(),
             worst_cost: self.worst_case(attempt).map(|(cost, _)| cost),
-            timeout: attempt.route.timeout + GRACE,
+            hold: self.worst_case(attempt).map(|(cost, _)| cost),
+            opens: Opens::Sent,
+            timeout: attempt.model.settings.timeout + GRACE,
         }
     }
 
@@ -186,13 +191,19 @@ impl Journal {
             }
             Err(error) => CallResult::Failed { detail: error.to_string(), ledger: None },
         };
-        CallEnd { step: attempt.step.clone(), revision: attempt.revision, attempt: attempt.number, end }
+        CallEnd {
+            step: attempt.step.clone(),
+            revision: attempt.revision,
+            attempt: attempt.number,
+            charge: Money::ZERO,
+            end,
+        }
     }
 
     /// Priced by the model that answered: gateways may serve another than the one asked.
     fn paid(&self, attempt: &Attempt, completion: &Completion, took: Duration) -> CallResult {
-        let served = completion.served_model.as_deref().unwrap_or(&attempt.route.model);
-        let price = if attempt.route.free {
+        let served = completion.served_model.as_deref().unwrap_or(&attempt.model.model);
+        let price = if attempt.model.free {
             Some((Money::ZERO, "free".to_owned()))
         } else {
             self.prices.cost(served, &completion.usage, self.clock.now())
@@ -223,8 +234,8 @@ impl Journal {
             event_key: attempt.step.event.clone(),
             step: attempt.step.step.clone(),
             status,
-            provider: attempt.route.kind.to_owned(),
-            requested_model: attempt.route.model.clone(),
+            provider: attempt.model.kind.to_owned(),
+            requested_model: attempt.model.model.clone(),
             served_model: None,
             usage: Usage::default(),
             usage_source: UsageSource::None,
@@ -234,6 +245,10 @@ impl Journal {
             user: None,
             specialist: None,
             request_id: None,
+            prompt: None,
+            prompt_hash: None,
+            requested_tier: None,
+            served_tier: None,
         }
     }
 
@@ -258,27 +273,35 @@ impl Journal {
             user: None,
             specialist: None,
             request_id: None,
+            prompt: None,
+            prompt_hash: None,
+            requested_tier: None,
+            served_tier: None,
         };
         let detail = "sent, and never heard of again".to_owned();
         CallEnd {
             step: step.clone(),
             revision: entry.revision,
             attempt: entry.attempt,
+            charge: entry.hold.unwrap_or(Money::ZERO),
             end: CallResult::Ambiguous { detail, ledger },
         }
     }
 
     /// A token is at least one byte, so the bytes of the request bound its tokens.
     fn worst_case(&self, attempt: &Attempt) -> Option<(Money, String)> {
-        if attempt.route.free {
+        if attempt.model.free {
             return Some((Money::ZERO, "free".to_owned()));
         }
         let request = &attempt.request;
-        let repair = request.repair.as_ref().map_or(0, |repair| repair.answer.len() + repair.problem.len());
-        let schema = request.schema.to_string().len();
-        let bytes = request.system.len() + request.input.len() + repair + schema + FRAMING;
+        let turns: usize = request.turns.iter().map(|turn| turn.text.len()).sum();
+        let schema = match &request.answer {
+            AnswerShape::Text => 0,
+            AnswerShape::Json { schema, .. } => schema.to_string().len(),
+        };
+        let bytes = request.system.len() + turns + schema + FRAMING;
         let tokens = i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.prices.worst_case(&attempt.route.model, tokens, request.max_output, self.clock.now())
+        self.prices.worst_case(&attempt.model.model, tokens, request.max_output, self.clock.now())
     }
 }
 
@@ -306,6 +329,8 @@ pub(crate) fn finish_word(finish: &Finish) -> String {
         Finish::Complete => "complete".to_owned(),
         Finish::Truncated => "cut off by the output cap".to_owned(),
         Finish::Refused(_) => "refused by the model".to_owned(),
+        Finish::ContextFull => "the context window is full".to_owned(),
+        Finish::Misbehaved(word) => format!("the model broke down: {word}"),
         Finish::Blocked => "stopped by a content filter".to_owned(),
         Finish::Unknown(word) => format!("unknown finish reason `{word}`"),
     }

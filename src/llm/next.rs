@@ -7,7 +7,7 @@ use crate::{
     llm::{
         contract::{CallError, Finish, Rejection},
         journal::{Attempted, finish_word},
-        providers::Route,
+        models::Model,
     },
 };
 
@@ -34,14 +34,14 @@ pub(crate) enum Next {
 }
 
 /// After attempt `tries` (1, 2, 3 ...) of this round.
-pub(crate) fn after(attempted: Attempted, tries: u32, route: &Route) -> Next {
-    let last = tries >= route.attempts;
+pub(crate) fn after(attempted: Attempted, tries: u32, model: &Model) -> Next {
+    let last = tries >= model.settings.attempts.max(1);
     let again = |hint: Option<Duration>, exhausted: Failure| match hint {
         Some(long) if long > LONGEST_SLEEP => {
             Next::Stop(Failure::new(Reason::RateLimited, exhausted.detail).wait(long))
         }
         _ if last => Next::Stop(exhausted),
-        hint => Next::Again(route.policy.delay(tries, hint)),
+        hint => Next::Again(model.policy.delay(tries, hint)),
     };
     match attempted {
         Attempted::NoAnswer(error) => no_answer(error, again),
@@ -58,12 +58,12 @@ pub(crate) fn after(attempted: Attempted, tries: u32, route: &Route) -> Next {
 fn no_answer(error: CallError, again: impl Fn(Option<Duration>, Failure) -> Next) -> Next {
     let stop = |reason, detail, wait| Next::Stop(Failure::new(reason, detail).wait(wait));
     match error {
-        CallError::NotSent(_) | CallError::Unknown(_) => {
+        CallError::NotSent(_) | CallError::Unknown(_) | CallError::Interrupted { .. } => {
             again(None, Failure::new(Reason::LlmUnavailable, error.to_string()))
         }
         CallError::NoKey(detail) => stop(Reason::SecretUnavailable, detail, KEY_MISSING),
         CallError::Rejected { class, detail, wait } => match class {
-            Rejection::Transient => {
+            Rejection::Transient | Rejection::Overloaded => {
                 let mut failure = Failure::new(Reason::LlmUnavailable, detail);
                 failure.wait = wait;
                 again(wait, failure)
@@ -76,7 +76,7 @@ fn no_answer(error: CallError, again: impl Fn(Option<Duration>, Failure) -> Next
                 failure.wait = wait;
                 Next::Stop(failure)
             }
-            Rejection::OutOfMoney => {
+            Rejection::OutOfMoney | Rejection::QuotaSpent => {
                 tracing::error!(%detail, "the LLM account is out of credit or at its limit");
                 stop(Reason::RateLimited, detail, wait.unwrap_or_default().max(NO_CREDIT))
             }
@@ -85,7 +85,9 @@ fn no_answer(error: CallError, again: impl Fn(Option<Duration>, Failure) -> Next
                 stop(Reason::SecretUnavailable, format!("the key is refused: {detail}"), KEY_REFUSED)
             }
             Rejection::Blocked => Next::Stop(Failure::new(Reason::LlmRefused, detail)),
-            Rejection::Permanent => Next::Stop(Failure::new(Reason::VendorRefused, detail)),
+            Rejection::Permanent | Rejection::ContextOverflow | Rejection::NoSuchModel => {
+                Next::Stop(Failure::new(Reason::VendorRefused, detail))
+            }
         },
     }
 }
@@ -106,10 +108,10 @@ fn unusable(
     };
     match finish {
         Finish::Truncated if tries == 1 && !last => Next::Longer,
-        Finish::Truncated => stop(Reason::InvalidOutput, text),
+        Finish::Truncated | Finish::ContextFull => stop(Reason::InvalidOutput, text),
         Finish::Refused(words) => stop(Reason::LlmRefused, words),
         Finish::Blocked => stop(Reason::LlmRefused, text),
-        Finish::Unknown(_) | Finish::Complete => {
+        Finish::Misbehaved(_) | Finish::Unknown(_) | Finish::Complete => {
             again(None, Failure::new(Reason::LlmUnavailable, word.clone()))
         }
     }
@@ -117,30 +119,24 @@ fn unusable(
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::time::Duration;
 
     use super::{Next, after};
     use crate::{
+        config::{ProviderKind, ProviderSettings},
         domain::reason::Reason,
+        http::Http,
         llm::{
             contract::{CallError, Finish, Rejection},
             journal::Attempted,
-            providers::Route,
-            rules::Rules,
+            models::Model,
         },
-        retry::RetryPolicy,
     };
 
-    fn route() -> Route {
-        Route {
-            kind: "openai",
-            model: "m".into(),
-            timeout: Duration::from_secs(1),
-            attempts: 3,
-            policy: RetryPolicy::new(Duration::from_millis(10), Duration::from_millis(20)),
-            free: false,
-            provider: Arc::new(Rules),
-        }
+    fn model() -> Model {
+        let mut settings = ProviderSettings::of_kind(ProviderKind::Rules).unwrap();
+        settings.backoff = Duration::from_millis(10);
+        Model::new("m", &settings, &Http::new().unwrap()).unwrap()
     }
 
     fn rejected(class: Rejection, wait: Option<u64>) -> Attempted {
@@ -149,7 +145,7 @@ mod tests {
     }
 
     fn stopped(attempted: Attempted, tries: u32) -> Option<(Reason, Option<Duration>)> {
-        match after(attempted, tries, &route()) {
+        match after(attempted, tries, &model()) {
             Next::Stop(failure) => Some((failure.reason, failure.wait)),
             Next::Again(_) | Next::Longer => None,
         }
@@ -171,7 +167,7 @@ mod tests {
 
     #[test]
     fn hints_are_slept_out_or_defer_the_event() {
-        match after(rejected(Rejection::RateLimited, Some(2)), 1, &route()) {
+        match after(rejected(Rejection::RateLimited, Some(2)), 1, &model()) {
             Next::Again(wait) => assert_eq!(wait, Duration::from_secs(2)),
             other => panic!("{other:?}"),
         }
@@ -204,7 +200,7 @@ mod tests {
     #[test]
     fn a_cut_answer_gets_one_larger_cap() {
         let cut = || Attempted::Unusable(Finish::Truncated, "{\"a".into());
-        assert_eq!(after(cut(), 1, &route()), Next::Longer);
+        assert_eq!(after(cut(), 1, &model()), Next::Longer);
         assert_eq!(stopped(cut(), 2), Some((Reason::InvalidOutput, None)));
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::domain::{
-    call::{CallEnd, CallStart, JournalEntry, StepKey},
     command::{CommandEnd, CommandState, TakenCommand},
     dead_letter::{DeadDelivery, DeadLetter, DeadLetterFilter},
     event::Event,
@@ -17,30 +16,14 @@ use crate::domain::{
     timestamp::Timestamp,
 };
 
-pub use crate::store::report::{CommandRow, EventHistory, Gauges, TableCounts, UsageFilter, UsageRow};
-
-/// What went wrong in the store.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database cannot be reached or did not answer: try again later.
-    #[error("the database does not answer: {0}")]
-    Unavailable(String),
-    /// Serialisation failure or deadlock that outlived its retries; nothing was written.
-    #[error("the database asks to try again: {0}")]
-    Conflict(String),
-    /// The connection broke while COMMIT was under way: it may or may not have happened.
-    #[error("unknown whether the commit happened: {0}")]
-    CommitUnknown(String),
-    /// The schema is not the one that this release needs.
-    #[error("{0}")]
-    Schema(String),
-    /// A row cannot be read or a statement is wrong: a defect, or somebody else wrote to our tables.
-    #[error("the database refused: {0}")]
-    Refused(String),
-}
-
-/// Shorthand.
-pub type Result<T> = std::result::Result<T, StoreError>;
+pub use crate::store::{
+    error::{Result, StoreError},
+    llm_contract::LlmStore,
+    report::{
+        CommandRow, EventHistory, Gauges, LedgerQuery, PricedRow, SimilarItem, SimilarQuery, TableCounts,
+        UsageFilter, UsageRow,
+    },
+};
 
 /// A verified event that we would like to work.
 #[derive(Clone, Debug)]
@@ -144,7 +127,7 @@ pub enum SchemaState {
 
 /// What the worker, the handlers and the command line ask of a database.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: LlmStore {
     // -- state of the database ------------------------------------------------
 
     /// Answers at all?
@@ -192,18 +175,6 @@ pub trait Store: Send + Sync + 'static {
     /// Was a message with this seal hash claimed before, or was the dead letter of this content hash
     /// replayed? Then its age does not matter any more.
     async fn seal_known(&self, seal: &str, content_hash: &str) -> Result<bool>;
-
-    // -- LLM journal -----------------------------------------------------------
-
-    /// Every call of a step, over all revisions, oldest first.
-    async fn journal_find(&self, step: &StepKey) -> Result<Vec<JournalEntry>>;
-    /// Makes calls durable as `sent`. An attempt that is there already fails the batch with
-    /// [`StoreError::Conflict`].
-    async fn journal_begin(&self, calls: &[CallStart]) -> Result<()>;
-    /// Records how calls ended, with their ledger rows. Repeating it changes nothing.
-    async fn journal_finish(&self, ends: &[CallEnd]) -> Result<()>;
-    /// Marks an answer as unusable, so that a later revision buys a new one.
-    async fn journal_reject(&self, step: &StepKey, attempt: i32) -> Result<()>;
 
     // -- outbox ----------------------------------------------------------------
 
@@ -265,8 +236,6 @@ pub trait Store: Send + Sync + 'static {
 
     /// Everything known about one event.
     async fn event_history(&self, key: &EventKey) -> Result<Option<EventHistory>>;
-    /// Ledger sums.
-    async fn usage(&self, filter: &UsageFilter) -> Result<Vec<UsageRow>>;
     /// For metrics: parked, planned, unknown, open dead letters.
     async fn gauges(&self) -> Result<Gauges>;
     /// Rows in every table, for summaries and tests; without pauses, which come and go.

@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     domain::{
-        call::{CallEnd, CallStart},
+        call::{Begun, CallEnd, CallId, CallStart},
         command::CommandEnd,
         outcome::{Fence, Held, Settled},
     },
@@ -33,7 +33,8 @@ pub struct GroupCommit {
     claims: Line<Vec<ClaimRequest>, Vec<Claim>>,
     starts: Line<Held, Fence>,
     settlements: Line<Settled, Fence>,
-    calls: Line<CallStart, ()>,
+    calls: Line<CallStart, Begun>,
+    sends: Line<CallId, bool>,
     call_ends: Line<CallEnd, ()>,
     command_ends: Line<CommandEnd, ()>,
 }
@@ -49,7 +50,12 @@ impl GroupCommit {
                 whole(store.mark_started(&group, false).await, group.len())
             }),
             settlements: Line::start("settle", store, settle),
-            calls: Line::start("call", store, begin),
+            calls: Line::start("call", store, |store, group: Vec<CallStart>| async move {
+                whole(store.journal_begin(&group).await, group.len())
+            }),
+            sends: Line::start("call_send", store, |store, group: Vec<CallId>| async move {
+                whole(store.journal_send(&group).await, group.len())
+            }),
             call_ends: Line::start("call_end", store, |store, group: Vec<CallEnd>| async move {
                 unit(store.journal_finish(&group).await, group.len())
             }),
@@ -83,15 +89,23 @@ impl GroupCommit {
         self.settlements.write(settled).await
     }
 
-    /// Makes a call durable before it is sent; see [`Store::journal_begin`].
+    /// Makes a call durable before it is sent; see [`LlmStore::journal_begin`](crate::store::contract::LlmStore::journal_begin).
     ///
     /// # Errors
-    /// When the store failed, or this attempt is there already ([`StoreError::Conflict`]).
-    pub async fn journal_begin(&self, call: CallStart) -> Result<()> {
+    /// When the store failed.
+    pub async fn journal_begin(&self, call: CallStart) -> Result<Begun> {
         self.calls.write(call).await
     }
 
-    /// Records how a call ended; see [`Store::journal_finish`]. Repeating it changes nothing.
+    /// A reserved call goes on the wire now; see [`LlmStore::journal_send`](crate::store::contract::LlmStore::journal_send).
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn journal_send(&self, call: CallId) -> Result<bool> {
+        self.sends.write(call).await
+    }
+
+    /// Records how a call ended; see [`LlmStore::journal_finish`](crate::store::contract::LlmStore::journal_finish). Repeating it changes nothing.
     ///
     /// # Errors
     /// When the store failed: repeat it.
@@ -214,20 +228,6 @@ async fn settle_alone(store: &Arc<dyn Store>, member: &Settled) -> Result<Fence>
         Ok(fences) => Ok(fences.first().copied().unwrap_or(Fence::Lost)),
         Err(StoreError::CommitUnknown(_)) if store.settled_by(&member.held).await? => Ok(Fence::Committed),
         Err(error) => Err(error),
-    }
-}
-
-/// Calls together; when one attempt is there already, each alone, so that only that one is refused.
-async fn begin(store: Arc<dyn Store>, group: Vec<CallStart>) -> Vec<Result<()>> {
-    match store.journal_begin(&group).await {
-        Err(StoreError::Conflict(_) | StoreError::Refused(_)) if group.len() > 1 => {
-            let mut results = Vec::with_capacity(group.len());
-            for call in &group {
-                results.push(store.journal_begin(std::slice::from_ref(call)).await);
-            }
-            results
-        }
-        result => unit(result, group.len()),
     }
 }
 

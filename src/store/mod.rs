@@ -2,7 +2,9 @@
 
 mod common_sql;
 pub mod contract;
+mod error;
 pub mod group;
+mod llm_contract;
 pub(crate) mod mentions;
 pub(crate) mod migrations;
 pub mod postgres;

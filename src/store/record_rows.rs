@@ -122,6 +122,8 @@ impl<'a> RecordRows<'a> {
             Write::Result(result) => self.results.push(result_row(held, result)?),
             Write::DeliveryStatus(status) => self.deliveries.push(delivery_row(status)),
             Write::Ledger(row) => self.ledger.push(ledger_row(row)),
+            // Written by the store's own verb for vectors.
+            Write::Embedding(_) => {}
             Write::Erase(order) => self.erasures.push((&held.key, order)),
         }
         Ok(())

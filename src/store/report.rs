@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::domain::{money::Money, timestamp::Timestamp};
+use crate::domain::{ids::TenantId, money::Money, timestamp::Timestamp};
 
 /// Rows by table name.
 pub type TableCounts = BTreeMap<String, i64>;
@@ -121,13 +121,69 @@ pub struct UsageFilter {
     pub from: Option<Timestamp>,
     /// Before this time.
     pub until: Option<Timestamp>,
+    /// Only this prompt, in any version.
+    pub prompt: Option<String>,
 }
 
-/// Sums for one tenant, model and day (UTC).
+/// Which ledger rows, a page at a time.
+#[derive(Clone, Debug, Default)]
+pub struct LedgerQuery {
+    /// Which.
+    pub filter: UsageFilter,
+    /// Only those whose price was not known.
+    pub unpriced: bool,
+    /// After the row with this time and id.
+    pub after: Option<(Timestamp, String)>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// What a ledger row costs after all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PricedRow {
+    /// The row's id.
+    pub id: String,
+    /// The row's time.
+    pub at: Timestamp,
+    /// Its cost.
+    pub cost: Money,
+    /// `as_of` of the price used.
+    pub price_version: String,
+}
+
+/// What is looked for by its meaning.
+#[derive(Clone, Debug)]
+pub struct SimilarQuery {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Of which kind.
+    pub kind: String,
+    /// The model that made the vector.
+    pub model: String,
+    /// The vector, of length 1.
+    pub vector: Vec<f32>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// An item that was found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SimilarItem {
+    /// Its id.
+    pub item: String,
+    /// What is shown of it.
+    pub text: String,
+    /// Cosine, -1 to 1.
+    pub score: f64,
+}
+
+/// Sums for one tenant, prompt, model and day (UTC).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct UsageRow {
     /// Who pays.
     pub tenant: String,
+    /// Name and version of the prompt; empty where there was none.
+    pub prompt: String,
     /// The model that answered, else the one asked.
     pub model: String,
     /// `YYYY-MM-DD`, UTC.

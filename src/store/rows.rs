@@ -191,7 +191,9 @@ impl PlannedCommand {
             Action::Message { channel, to, automatic, .. } => {
                 (Some(channel.name()), Some(indexed(to).into_owned()), *automatic)
             }
-            Action::CopyDeadLetter { .. } | Action::Requeue { .. } => (None, None, false),
+            Action::CopyDeadLetter { .. } | Action::Requeue { .. } | Action::Webhook { .. } => {
+                (None, None, false)
+            }
         };
         Ok(Self {
             id: indexed(id.as_str()).into_owned(),

@@ -82,6 +82,10 @@ async fn carry_out(context: &Context, taken: TakenCommand) {
         },
         Action::CopyDeadLetter { dead_letter } => dead_letter_copy::copy(context, dead_letter).await,
         Action::Requeue { dead_letter } => dead_letter_copy::requeue(context, dead_letter).await,
+        Action::Webhook { .. } => Sent::Refused {
+            code: "no_channel".to_owned(),
+            detail: "no signed requests are configured".to_owned(),
+        },
     };
     crash_point::reach("vendor_answered");
     if let Sent::NotSent { wait: Some(wait), pause: Pause::Sender, .. } = &sent {

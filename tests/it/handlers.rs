@@ -15,7 +15,7 @@ use longshore::{
     },
     handlers::{handle, tools::Tools},
     http::Http,
-    llm::gateway::Gateway,
+    llm::{gateway::Gateway, money::pricing::PriceTable},
     store::{
         contract::{Claim, ClaimRequest, Store, UsageFilter, Work},
         group::GroupCommit,
@@ -45,10 +45,11 @@ impl Workshop {
         let settings = from_toml("", &[]).unwrap().settings;
         let writer = Arc::new(GroupCommit::start(&store, LEASE));
         let clock = Arc::new(SystemClock);
+        let prices = Arc::new(PriceTable::load(None).unwrap());
+        let http = Http::new().unwrap();
         let gateway =
-            Gateway::new(&settings, Arc::clone(&store), writer, &Http::new().unwrap(), clock.clone())
+            Gateway::new(&settings, Arc::clone(&prices), Arc::clone(&store), writer, &http, clock.clone())
                 .unwrap();
-        let prices = gateway.prices();
         let tools = Tools {
             store: Arc::clone(&store),
             gateway: Arc::new(gateway),
@@ -117,6 +118,7 @@ fn kinds(outcome: &Outcome) -> Vec<&'static str> {
         Write::Result(_) => "result",
         Write::DeliveryStatus(_) => "delivery_status",
         Write::Ledger(_) => "ledger",
+        Write::Embedding(_) => "embedding",
         Write::Erase(_) => "erase",
     };
     outcome.writes.iter().map(kind).collect()

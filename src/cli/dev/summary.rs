@@ -321,6 +321,7 @@ mod tests {
     fn usage(model: &str, day: &str, calls: i64, cost: i64) -> UsageRow {
         UsageRow {
             tenant: "acme".into(),
+            prompt: String::new(),
             model: model.into(),
             day: day.into(),
             calls,

@@ -6,15 +6,14 @@ use sqlx::{PgConnection, PgPool, Row as _, postgres::PgRow};
 
 use crate::{
     domain::{
-        call::{CallEnd, CallResult, CallStart, CallState, JournalEntry, StepKey},
+        call::{Begun, CallEnd, CallResult, CallStart, CallState, JournalEntry, StepKey},
         ids::Revision,
         money::Money,
         record::LedgerRow,
     },
     store::{
-        contract::StoreError,
         postgres::{
-            db::{Fault, Step, clean, column, indexed, left, micros, time, unknown_word},
+            db::{Step, clean, column, indexed, left, micros, time, unknown_word},
             ledger,
         },
         rows::ledger_row,
@@ -40,6 +39,7 @@ fn entry(row: &PgRow) -> Step<JournalEntry> {
     let state: String = row.try_get("state")?;
     let overdue_in = left(row.try_get("overdue_in")?);
     Ok(JournalEntry {
+        hold: None,
         attempt: row.try_get("attempt")?,
         revision: Revision(row.try_get("revision")?),
         state: CallState::from_name(&state).ok_or_else(|| unknown_word("call state", &state))?,
@@ -55,7 +55,7 @@ fn entry(row: &PgRow) -> Step<JournalEntry> {
 }
 
 /// Makes calls durable as `sent`, all or none.
-pub(super) async fn begin(tx: &mut PgConnection, calls: &[CallStart]) -> Step<()> {
+pub(super) async fn begin(tx: &mut PgConnection, calls: &[CallStart]) -> Step<Vec<Begun>> {
     let mut calls: Vec<&CallStart> = calls.iter().collect();
     calls.sort_by_cached_key(|call| name(&call.step, call.attempt));
     let made = sqlx::query(
@@ -83,10 +83,9 @@ pub(super) async fn begin(tx: &mut PgConnection, calls: &[CallStart]) -> Step<()
     .await?
     .rows_affected();
     if usize::try_from(made).is_ok_and(|made| made == calls.len()) {
-        return Ok(());
+        return Ok(vec![Begun::Written; calls.len()]);
     }
-    // Told as it is, not tried again here: another owner of the event has begun this attempt.
-    Err(Fault::Store(StoreError::Conflict("one of these attempts was begun before".to_owned())))
+    Ok(vec![Begun::Taken; calls.len()])
 }
 
 /// A call's name in the table.

@@ -12,6 +12,7 @@ mod history;
 mod inbox;
 mod journal;
 mod ledger;
+mod llm;
 mod lookups;
 mod outbox;
 mod outbox_end;
@@ -30,7 +31,6 @@ use sqlx::PgPool;
 
 use crate::{
     domain::{
-        call::{CallEnd, CallStart, JournalEntry, StepKey},
         command::{CommandEnd, CommandState, TakenCommand},
         dead_letter::{DeadDelivery, DeadLetter, DeadLetterFilter},
         ids::{CommandId, EventKey, TenantId},
@@ -40,7 +40,7 @@ use crate::{
     store::{
         contract::{
             Claim, ClaimRequest, CommandRow, EventHistory, Gauges, Replayed, Resolution, Result, SchemaState,
-            Store, TableCounts, UsageFilter, UsageRow, Wake, WakeClaim,
+            Store, TableCounts, Wake, WakeClaim,
         },
         postgres::db::{read, transact},
     },
@@ -144,28 +144,6 @@ impl Store for PostgresStore {
         read!(lookups::seal_known(&self.pool, seal, content_hash))
     }
 
-    async fn journal_find(&self, step: &StepKey) -> Result<Vec<JournalEntry>> {
-        read!(journal::find(&self.pool, step))
-    }
-
-    async fn journal_begin(&self, calls: &[CallStart]) -> Result<()> {
-        if calls.is_empty() {
-            return Ok(());
-        }
-        transact!(&self.pool, tx => journal::begin(tx, calls))
-    }
-
-    async fn journal_finish(&self, ends: &[CallEnd]) -> Result<()> {
-        if ends.is_empty() {
-            return Ok(());
-        }
-        transact!(&self.pool, tx => journal::finish(tx, ends))
-    }
-
-    async fn journal_reject(&self, step: &StepKey, attempt: i32) -> Result<()> {
-        transact!(&self.pool, tx => journal::reject(tx, step, attempt))
-    }
-
     async fn outbox_take(&self, limit: i64, lease: Duration) -> Result<Vec<TakenCommand>> {
         transact!(&self.pool, tx => outbox::take(tx, limit, lease))
     }
@@ -232,10 +210,6 @@ impl Store for PostgresStore {
 
     async fn event_history(&self, key: &EventKey) -> Result<Option<EventHistory>> {
         read!(history::event_history(&self.pool, key))
-    }
-
-    async fn usage(&self, filter: &UsageFilter) -> Result<Vec<UsageRow>> {
-        read!(reports::usage(&self.pool, filter))
     }
 
     async fn gauges(&self) -> Result<Gauges> {

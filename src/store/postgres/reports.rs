@@ -61,6 +61,7 @@ pub(super) async fn usage(pool: &PgPool, filter: &UsageFilter) -> Step<Vec<Usage
 
 fn usage_row(row: &PgRow) -> Step<UsageRow> {
     Ok(UsageRow {
+        prompt: String::new(),
         tenant: row.try_get("tenant")?,
         model: row.try_get("model")?,
         day: row.try_get("day")?,

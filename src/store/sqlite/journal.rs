@@ -7,14 +7,14 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::{
     domain::{
-        call::{CallEnd, CallResult, CallStart, CallState, JournalEntry, StepKey},
+        call::{Begun, CallEnd, CallResult, CallStart, CallState, JournalEntry, StepKey},
         ids::{EventKey, Revision},
         money::Money,
         record::LedgerRow,
         timestamp::Timestamp,
     },
     store::{
-        contract::{Result, StoreError},
+        contract::Result,
         rows::{indexed, json, ledger_row, text},
         sqlite::{
             db::{Db, Tx, failed, get, unknown_word, until},
@@ -72,6 +72,7 @@ fn entry(row: &SqliteRow, now: i64) -> Result<JournalEntry> {
         overdue: overdue_at <= now,
         overdue_in: until(overdue_at, now),
         worst_cost: get::<Option<i64>, _>(row, "worst_cost")?.map(Money),
+        hold: None,
         text: get(row, "text")?,
         rejected: get(row, "rejected")?,
     })
@@ -91,7 +92,7 @@ struct StartRow<'a> {
     timeout_us: i64,
 }
 
-pub(super) async fn begin(db: &Db, calls: &[CallStart]) -> Result<()> {
+pub(super) async fn begin(db: &Db, calls: &[CallStart]) -> Result<Vec<Begun>> {
     let rows: Vec<_> = calls
         .iter()
         .map(|call| StartRow {
@@ -111,10 +112,10 @@ pub(super) async fn begin(db: &Db, calls: &[CallStart]) -> Result<()> {
     let now = tx.now;
     let done = sqlx::query(BEGIN).bind(json(&rows)?).bind(now).execute(tx.on()).await.map_err(failed)?;
     if usize::try_from(done.rows_affected()) != Ok(rows.len()) {
-        // Dropping the transaction takes the others back, too.
-        return Err(StoreError::Conflict("a call of this attempt is in the journal already".to_owned()));
+        return Ok(vec![Begun::Taken; rows.len()]);
     }
-    tx.commit().await
+    tx.commit().await?;
+    Ok(vec![Begun::Written; rows.len()])
 }
 
 #[derive(Serialize)]

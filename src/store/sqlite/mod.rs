@@ -8,6 +8,7 @@ mod forget;
 mod history;
 mod inbox;
 mod journal;
+mod llm;
 mod lookups;
 mod outbox;
 mod outbox_end;
@@ -25,7 +26,6 @@ use async_trait::async_trait;
 
 use crate::{
     domain::{
-        call::{CallEnd, CallStart, JournalEntry, StepKey},
         command::{CommandEnd, CommandState, TakenCommand},
         dead_letter::{DeadDelivery, DeadLetter, DeadLetterFilter},
         ids::{CommandId, EventKey, TenantId},
@@ -34,7 +34,7 @@ use crate::{
     },
     store::contract::{
         Claim, ClaimRequest, CommandRow, EventHistory, Gauges, Replayed, Resolution, Result, SchemaState,
-        Store, TableCounts, UsageFilter, UsageRow, Wake, WakeClaim,
+        Store, TableCounts, Wake, WakeClaim,
     },
 };
 
@@ -119,22 +119,6 @@ impl Store for SqliteStore {
         inbox::seal_known(&self.db, seal, content_hash).await
     }
 
-    async fn journal_find(&self, step: &StepKey) -> Result<Vec<JournalEntry>> {
-        journal::find(&self.db, step).await
-    }
-
-    async fn journal_begin(&self, calls: &[CallStart]) -> Result<()> {
-        journal::begin(&self.db, calls).await
-    }
-
-    async fn journal_finish(&self, ends: &[CallEnd]) -> Result<()> {
-        journal::finish(&self.db, ends).await
-    }
-
-    async fn journal_reject(&self, step: &StepKey, attempt: i32) -> Result<()> {
-        journal::reject(&self.db, step, attempt).await
-    }
-
     async fn outbox_take(&self, limit: i64, lease: Duration) -> Result<Vec<TakenCommand>> {
         outbox::take(&self.db, limit, lease).await
     }
@@ -195,10 +179,6 @@ impl Store for SqliteStore {
 
     async fn event_history(&self, key: &EventKey) -> Result<Option<EventHistory>> {
         history::event_history(&self.db, key).await
-    }
-
-    async fn usage(&self, filter: &UsageFilter) -> Result<Vec<UsageRow>> {
-        reports::usage(&self.db, filter).await
     }
 
     async fn gauges(&self) -> Result<Gauges> {

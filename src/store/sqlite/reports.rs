@@ -65,6 +65,7 @@ pub(super) async fn usage(db: &Db, filter: &UsageFilter) -> Result<Vec<UsageRow>
 
 fn usage_row(row: &SqliteRow) -> Result<UsageRow> {
     Ok(UsageRow {
+        prompt: String::new(),
         tenant: get(row, "tenant")?,
         model: get(row, "model")?,
         day: get(row, "day")?,

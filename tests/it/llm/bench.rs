@@ -8,7 +8,7 @@ use longshore::{
         script::{Fault, Script, Service},
     },
     clock::SystemClock,
-    config::{LlmSettings, ProviderKind, ProviderSettings, TenantSettings},
+    config::{LlmSettings, ProviderKind, ProviderSettings, TenantSettings, Unpriced},
     domain::{
         ids::{Revision, Ticket},
         outcome::{Failure, Held},
@@ -16,8 +16,9 @@ use longshore::{
     },
     http::Http,
     llm::{
-        contract::{Answered, Question, StepContext},
+        contract::{AnswerShape, Answered, Policy, PromptRef, Question, StepContext, Turn},
         gateway::Gateway,
+        money::pricing::PriceTable,
     },
     store::{contract::Store, group::GroupCommit, sqlite::SqliteStore},
 };
@@ -42,22 +43,27 @@ pub(super) struct Paid {
 }
 
 fn provider(base_url: &str, timeout: Duration) -> ProviderSettings {
-    ProviderSettings {
-        kind: ProviderKind::Openai,
-        base_url: Some(base_url.to_owned()),
-        api_key: None,
-        model: Some("gpt-4o-mini".to_owned()),
-        timeout,
-        attempts: 3,
-        backoff: Duration::from_millis(5),
-    }
+    let mut settings = ProviderSettings::of_kind(ProviderKind::Openai).unwrap();
+    settings.base_url = Some(base_url.to_owned());
+    settings.model = Some("gpt-4o-mini".to_owned());
+    settings.timeout = timeout;
+    settings.backoff = Duration::from_millis(5);
+    settings
 }
 
 fn settings(base_url: &str, timeout: Duration) -> LlmSettings {
     let mut own = provider(base_url, timeout);
     own.model = Some("our-own-model".to_owned());
     let providers = [("main".to_owned(), provider(base_url, timeout)), ("own".to_owned(), own)];
-    LlmSettings { providers: BTreeMap::from(providers), default: "main".to_owned(), prices: None }
+    LlmSettings {
+        providers: BTreeMap::from(providers),
+        routes: BTreeMap::new(),
+        default: "main".to_owned(),
+        prompts: None,
+        prices: None,
+        unpriced: Unpriced::Dearest,
+        embeddings: None,
+    }
 }
 
 pub(super) async fn gateway(file: PathBuf, base_url: &str, timeout: Duration) -> Arc<Gateway> {
@@ -68,7 +74,10 @@ pub(super) async fn gateway(file: PathBuf, base_url: &str, timeout: Duration) ->
     let tenants = BTreeMap::from([("thrifty".to_owned(), own("rules")), ("odd".to_owned(), own("own"))]);
     let clock = Arc::new(SystemClock);
     let http = Http::new().unwrap();
-    Arc::new(Gateway::with(&settings(base_url, timeout), &tenants, store, writer, &http, clock).unwrap())
+    let prices = Arc::new(PriceTable::load(None).unwrap());
+    Arc::new(
+        Gateway::with(&settings(base_url, timeout), &tenants, prices, store, writer, &http, clock).unwrap(),
+    )
 }
 
 impl Bench {
@@ -138,21 +147,27 @@ pub(super) fn context(tenant: &str, revision: i32) -> StepContext {
 
 pub(super) fn question(text: &str) -> Question {
     Question {
-        step: "reading",
-        prompt: "reading@1",
+        step: "reading".to_owned(),
+        prompt: PromptRef { id: "reading".to_owned(), version: 1, hash: "0".to_owned() },
         system: "Read the message.".to_owned(),
-        input: text.to_owned(),
-        schema: json!({
-            "type": "object",
-            "properties": {
-                "intent": { "type": "string", "enum": ["pricing", "support", "other"] },
-                "reply": { "type": "string", "maxLength": 4000 },
-                "confidence": { "type": "number" }
-            },
-            "required": ["intent", "reply", "confidence"],
-            "additionalProperties": false
-        }),
+        turns: vec![Turn::user(text)],
+        answer: AnswerShape::Json {
+            name: "reading".to_owned(),
+            schema: json!({
+                "type": "object",
+                "properties": {
+                    "intent": { "type": "string", "enum": ["pricing", "support", "other"] },
+                    "reply": { "type": "string", "maxLength": 4000 },
+                    "confidence": { "type": "number" }
+                },
+                "required": ["intent", "reply", "confidence"],
+                "additionalProperties": false
+            }),
+        },
         max_output: 500,
+        policy: Policy::default(),
+        nonce: None,
+        pieces: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use longshore::{
     domain::{
-        call::{CallEnd, CallResult, CallStart, StepKey},
+        call::{CallEnd, CallResult, CallStart, Opens, StepKey},
         command::{Action, Command},
         event::{Channel, DeliveryState, Drill, Event, Fact},
         ids::{CommandId, CorrelationId, EventKey, Revision, SourceName, TenantId, sha256_hex},
@@ -212,6 +212,10 @@ pub(super) fn result(body: serde_json::Value) -> Write {
         confidence: Some(0.75),
         model: "gpt".to_owned(),
         prompt: "reply@1".to_owned(),
+        prompt_hash: "0".to_owned(),
+        quality: Some(0.5),
+        identical: None,
+        truncated: false,
         calls: vec!["call-1".to_owned()],
     })
 }
@@ -238,7 +242,14 @@ pub(super) fn ledger(id: &str, event: &str) -> LedgerRow {
         provider: "openai".to_owned(),
         requested_model: "gpt".to_owned(),
         served_model: Some("gpt-2026".to_owned()),
-        usage: Usage { uncached_input: 100, cache_read: 20, cache_write: 3, output: 40, reasoning: 5 },
+        usage: Usage {
+            uncached_input: 100,
+            cache_read: 20,
+            cache_write: 3,
+            output: 40,
+            reasoning: 5,
+            cache_write_1h: 0,
+        },
         usage_source: UsageSource::Provider,
         cost: Some(Money(1_234_567)),
         price_version: Some("2026-11-01".to_owned()),
@@ -246,6 +257,10 @@ pub(super) fn ledger(id: &str, event: &str) -> LedgerRow {
         user: Some("u1".to_owned()),
         specialist: None,
         request_id: Some("req-1".to_owned()),
+        prompt: Some("reply@1".to_owned()),
+        prompt_hash: Some("0".to_owned()),
+        requested_tier: None,
+        served_tier: None,
     }
 }
 
@@ -262,12 +277,14 @@ pub(super) fn call_start(event: &str, attempt: i32) -> CallStart {
         provider: "openai".to_owned(),
         model: "gpt".to_owned(),
         worst_cost: Some(Money(9_000_000)),
+        hold: Some(Money(9_000_000)),
+        opens: Opens::Sent,
         timeout: MINUTE,
     }
 }
 
 pub(super) fn call_end(event: &str, attempt: i32, end: CallResult) -> CallEnd {
-    CallEnd { step: step(event), revision: Revision(0), attempt, end }
+    CallEnd { step: step(event), revision: Revision(0), attempt, charge: Money(1_234_567), end }
 }
 
 /// An answer with a ledger row of its own.

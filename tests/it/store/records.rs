@@ -117,6 +117,7 @@ pub(super) async fn usage_sums_are_exact(h: &Harness) {
     let day = |seconds| at(seconds).to_string()[..10].to_owned();
     let row = |tenant: &str, model: &str, seconds, calls: i64, ambiguous, unpriced, cost| UsageRow {
         tenant: tenant.to_owned(),
+        prompt: String::new(),
         model: model.to_owned(),
         day: day(seconds),
         calls,
@@ -141,7 +142,7 @@ pub(super) async fn usage_sums_are_exact(h: &Harness) {
     assert_eq!(h.store.usage(&only).await.unwrap(), expected[2..]);
     let yesterday = UsageFilter { until: Some(at(0)), ..Default::default() };
     assert_eq!(h.store.usage(&yesterday).await.unwrap(), expected[..1]);
-    let today = UsageFilter { from: Some(at(0)), tenant: Some(TENANT.to_owned()), until: None };
+    let today = UsageFilter { from: Some(at(0)), tenant: Some(TENANT.to_owned()), until: None, prompt: None };
     assert_eq!(h.store.usage(&today).await.unwrap(), expected[1..2]);
 }
 

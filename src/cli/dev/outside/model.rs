@@ -8,8 +8,8 @@ use crate::{
     cli::dev::outside::script::Fault,
     domain::{ids::CorrelationId, usage::Usage},
     llm::{
-        contract::{Provider as _, Request},
-        rules::Rules,
+        contract::{AnswerShape, Provider as _, Request, Turn},
+        vendors::rules::Rules,
     },
 };
 
@@ -114,13 +114,19 @@ async fn good(request: &Value) -> String {
     let asked = Request {
         model: name(request),
         system: String::new(),
-        input: user_text(request),
-        schema_name: "answer",
-        schema: request["response_format"]["json_schema"]["schema"].clone(),
+        turns: vec![Turn::user(user_text(request))],
+        answer: AnswerShape::Json {
+            name: "answer".to_owned(),
+            schema: request["response_format"]["json_schema"]["schema"].clone(),
+        },
         max_output: 0,
-        repair: None,
+        temperature: None,
+        reasoning_effort: None,
+        service_tier: None,
+        stream: None,
         correlation_id: CorrelationId::from(""),
         timeout: Duration::ZERO,
+        idle_timeout: Duration::ZERO,
     };
     Rules.complete(&asked).await.map(|completion| completion.text).unwrap_or_default()
 }
@@ -137,6 +143,7 @@ fn count(request: &Value, spoken: &str) -> Usage {
         uncached_input: prompt - cache_read,
         cache_read,
         cache_write: 0,
+        cache_write_1h: 0,
         output: tokens(spoken.chars().count()).max(1),
         reasoning: 0,
     }

@@ -5,12 +5,11 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
-    config::secret::SecretRef,
+    config::{ProviderSettings, secret::SecretRef},
     http::{Answer, Http, Post, SendError},
     llm::{
-        contract::{CallError, Completion, Provider, Request},
-        openai_answer, openai_error,
-        portable_schema::portable,
+        contract::{AnswerShape, CallError, Completion, Provider, Request},
+        vendors::{openai_answer, openai_error, portable_schema::portable},
     },
 };
 
@@ -19,19 +18,20 @@ pub const DEFAULT_BASE: &str = "https://api.openai.com/v1";
 
 /// One endpoint with its key.
 #[derive(Debug)]
-pub struct OpenAi {
+pub struct OpenAiChat {
     http: Http,
     endpoint: Url,
     key: Option<SecretRef>,
 }
 
-impl OpenAi {
-    /// `base` up to and with `/v1`. A key may be absent: local servers need none.
+impl OpenAiChat {
+    /// A key may be absent: local servers need none.
     ///
     /// # Errors
     /// When the base is no http(s) URL.
-    pub fn new(http: Http, base: &str, key: Option<SecretRef>) -> Result<Self, String> {
-        Ok(Self { http, endpoint: endpoint(base)?, key })
+    pub fn new(settings: &ProviderSettings, http: Http) -> Result<Self, String> {
+        let base = settings.base_url.as_deref().unwrap_or(DEFAULT_BASE);
+        Ok(Self { http, endpoint: endpoint(base)?, key: settings.api_key.clone() })
     }
 
     async fn post(&self, request: &Request) -> Result<Answer, CallError> {
@@ -55,7 +55,7 @@ impl OpenAi {
 }
 
 #[async_trait]
-impl Provider for OpenAi {
+impl Provider for OpenAiChat {
     async fn complete(&self, request: &Request) -> Result<Completion, CallError> {
         let answer = self.post(request).await?;
         let value: Option<Value> = serde_json::from_slice(&answer.body).ok();
@@ -89,27 +89,21 @@ fn endpoint(base: &str) -> Result<Url, String> {
 
 /// Strict schema output, in the words that strict mode takes. No temperature: reasoning models refuse it.
 fn body(request: &Request) -> Value {
-    let mut messages = vec![
-        json!({ "role": "system", "content": request.system }),
-        json!({ "role": "user", "content": request.input }),
-    ];
-    if let Some(repair) = &request.repair {
-        messages.push(json!({ "role": "assistant", "content": repair.answer }));
-        let ask = format!(
-            "That answer cannot be used: {}. Answer again with JSON that keeps the schema, and nothing else.",
-            repair.problem
-        );
-        messages.push(json!({ "role": "user", "content": ask }));
-    }
-    json!({
+    let system = json!({ "role": "system", "content": request.system });
+    let turns = request.turns.iter().map(|turn| json!({ "role": turn.role, "content": turn.text }));
+    let messages: Vec<Value> = std::iter::once(system).chain(turns).collect();
+    let mut body = json!({
         "model": request.model,
         "messages": messages,
         "max_completion_tokens": request.max_output,
-        "response_format": {
+    });
+    if let AnswerShape::Json { name, schema } = &request.answer {
+        body["response_format"] = json!({
             "type": "json_schema",
-            "json_schema": { "name": request.schema_name, "strict": true, "schema": portable(&request.schema) },
-        },
-    })
+            "json_schema": { "name": name, "strict": true, "schema": portable(schema) },
+        });
+    }
+    body
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::{
     http::Answer,
     llm::{
         contract::{CallError, Rejection},
-        wait_hint,
+        vendors::wait_hint,
     },
     retry::RetryHints,
 };

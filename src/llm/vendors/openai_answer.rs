@@ -5,11 +5,11 @@ use serde_json::Value;
 use crate::{
     domain::usage::{Usage, UsageSource},
     http::Answer,
-    llm::contract::{Completion, Finish, Request},
+    llm::{
+        contract::{Completion, Finish, Request},
+        vendors::estimate::estimated,
+    },
 };
-
-/// Characters of one token, roughly, where the server does not count.
-const CHARS_PER_TOKEN: usize = 4;
 
 /// The completion in a success answer. One that holds no choice is a completion with an unknown finish:
 /// it was billed, as far as anyone can tell.
@@ -24,6 +24,7 @@ pub(crate) fn read(answer: &Answer, body: &Value, request: &Request) -> Completi
         finish: finish(choice),
         text,
         served_model: word(&body["model"]),
+        served_tier: word(&body["service_tier"]),
         usage,
         usage_source,
         request_id: answer.header("x-request-id").map(str::to_owned).or_else(|| word(&body["id"])),
@@ -73,19 +74,7 @@ fn counted(usage: &Value) -> Option<Usage> {
         metrics::counter!("longshore_llm_usage_inconsistent_total", "provider" => "openai").increment(1);
     }
     let uncached_input = prompt.saturating_sub(cache_read).saturating_sub(cache_write);
-    Some(Usage { uncached_input, cache_read, cache_write, output, reasoning })
-}
-
-/// Marked as an estimate wherever it is stored.
-pub(crate) fn estimated(request: &Request, text: &str) -> Usage {
-    let tokens = |chars: usize| i64::try_from(chars.div_ceil(CHARS_PER_TOKEN)).unwrap_or(i64::MAX);
-    let asked = request.system.chars().count()
-        + request.input.chars().count()
-        + request
-            .repair
-            .as_ref()
-            .map_or(0, |repair| repair.answer.chars().count() + repair.problem.chars().count());
-    Usage { uncached_input: tokens(asked), output: tokens(text.chars().count()), ..Usage::default() }
+    Some(Usage { uncached_input, cache_read, cache_write, output, reasoning, ..Usage::default() })
 }
 
 #[cfg(test)]
@@ -102,8 +91,14 @@ mod tests {
             "prompt_tokens_details": { "cached_tokens": 600, "cache_write_tokens": 100, "audio_tokens": null },
             "completion_tokens_details": { "reasoning_tokens": 120 }
         });
-        let normal =
-            Usage { uncached_input: 300, cache_read: 600, cache_write: 100, output: 300, reasoning: 120 };
+        let normal = Usage {
+            uncached_input: 300,
+            cache_read: 600,
+            cache_write: 100,
+            output: 300,
+            reasoning: 120,
+            cache_write_1h: 0,
+        };
         assert_eq!(counted(&usage), Some(normal));
     }
 
@@ -114,7 +109,14 @@ mod tests {
             "prompt_tokens_details": { "cached_tokens": 90, "cache_write_tokens": 50 },
             "completion_tokens_details": { "reasoning_tokens": 9 }
         });
-        let normal = Usage { uncached_input: 0, cache_read: 90, cache_write: 10, output: 5, reasoning: 5 };
+        let normal = Usage {
+            uncached_input: 0,
+            cache_read: 90,
+            cache_write: 10,
+            output: 5,
+            reasoning: 5,
+            cache_write_1h: 0,
+        };
         assert_eq!(counted(&usage), Some(normal));
         assert_eq!(counted(&usage).unwrap().input(), 100);
     }

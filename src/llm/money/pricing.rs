@@ -8,11 +8,11 @@ use time::{Date, format_description::well_known::Iso8601};
 
 use crate::{
     domain::{money::Money, timestamp::Timestamp, usage::Usage},
-    llm::model_name,
+    llm::money::model_name,
 };
 
 /// The table that is compiled in: values in force on their `as_of` date, list prices of the standard tier.
-const SHIPPED: &str = include_str!("../../data/prices.json");
+const SHIPPED: &str = include_str!("../../../data/prices.json");
 /// Prices are for so many tokens.
 const PER: i128 = 1_000_000;
 /// A price per million tokens above this is taken for a slip of the unit.
@@ -106,7 +106,7 @@ impl PriceTable {
         let parts = [
             (usage.uncached_input, rates.input),
             (usage.cache_read, rates.cache_read),
-            (usage.cache_write, rates.cache_write),
+            (usage.cache_write + usage.cache_write_1h, rates.cache_write),
             (usage.output, rates.output),
         ];
         Some((total(&parts), period.as_of.clone()))
@@ -261,8 +261,14 @@ mod tests {
 
     #[test]
     fn prices_every_kind_of_token_by_its_own_rate() {
-        let usage =
-            Usage { uncached_input: 1_000, cache_read: 500, cache_write: 200, output: 300, reasoning: 100 };
+        let usage = Usage {
+            uncached_input: 1_000,
+            cache_read: 500,
+            cache_write: 200,
+            output: 300,
+            reasoning: 100,
+            cache_write_1h: 0,
+        };
         // 1000 x 4 + 500 x 0.4 + 200 x 5 + 300 x 20 dollars a million
         assert_eq!(cost("gpt-5.6-sol", usage, NOVEMBER), Some((usd("0.0112"), "2026-11-21".to_owned())));
         // No price for cache writes: they are billed as input, not given away.

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     domain::usage::{Usage, UsageSource},
     llm::{
-        contract::{CallError, Completion, Finish, Provider, Request},
-        rules_words::{Language, Wish, language, mood, wish},
+        contract::{AnswerShape, CallError, Completion, Finish, Provider, Request},
+        vendors::rules_words::{Language, Wish, language, mood, wish},
     },
 };
 
@@ -24,11 +24,17 @@ pub struct Rules;
 #[async_trait]
 impl Provider for Rules {
     async fn complete(&self, request: &Request) -> Result<Completion, CallError> {
-        let reading = read(message(&request.input).as_ref());
+        let asked = request.turns.last().map_or("", |turn| turn.text.as_str());
+        let reading = read(message(asked).as_ref());
+        let text = match &request.answer {
+            AnswerShape::Text => String::new(),
+            AnswerShape::Json { schema, .. } => fill(schema, &reading).to_string(),
+        };
         Ok(Completion {
-            text: fill(&request.schema, &reading).to_string(),
+            text,
             finish: Finish::Complete,
             served_model: Some(MODEL.to_owned()),
+            served_tier: None,
             usage: Usage::default(),
             usage_source: UsageSource::Provider,
             request_id: None,
