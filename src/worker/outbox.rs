@@ -116,6 +116,7 @@ fn end(context: &Context, taken: &TakenCommand, sent: Sent) -> CommandEndState {
     match sent {
         Sent::Sent { vendor_id } => CommandEndState::Sent { vendor_id },
         Sent::Refused { code, detail } => CommandEndState::Refused { code, detail },
+        Sent::Dropped { why } => CommandEndState::Dropped { why },
         Sent::Unknown { detail } if !taken.command.action.is_idempotent() => {
             CommandEndState::Unknown { detail }
         }
