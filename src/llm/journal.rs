@@ -18,7 +18,7 @@ use crate::{
     },
     llm::{
         call_metrics,
-        contract::{AnswerShape, CallError, Completion, Finish, Request},
+        contract::{AnswerShape, CallError, Completion, Finish, Person, Request},
         models::Model,
         money::pricing::PriceTable,
     },
@@ -53,6 +53,7 @@ pub(crate) struct Attempt {
     pub(crate) tenant: TenantId,
     pub(crate) model: Arc<Model>,
     pub(crate) request: Request,
+    pub(crate) person: Person,
 }
 
 /// An answer that is safe in the journal.
@@ -242,8 +243,8 @@ impl Journal {
             cost: None,
             price_version: None,
             latency_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
-            user: None,
-            specialist: None,
+            user: attempt.person.user.clone(),
+            specialist: attempt.person.specialist.clone(),
             request_id: None,
             prompt: None,
             prompt_hash: None,
