@@ -4,6 +4,12 @@ pub mod anthropic;
 mod anthropic_answer;
 mod anthropic_error;
 mod anthropic_stream;
+pub mod bedrock;
+mod bedrock_answer;
+mod bedrock_client;
+mod bedrock_error;
+mod bedrock_handover;
+mod bedrock_stream;
 mod estimate;
 mod exchange;
 pub mod gemini;
@@ -27,7 +33,9 @@ use crate::{
     http::Http,
     llm::{
         contract::Provider,
-        vendors::{anthropic::Anthropic, gemini::Gemini, openai_chat::OpenAiChat, rules::Rules},
+        vendors::{
+            anthropic::Anthropic, bedrock::Bedrock, gemini::Gemini, openai_chat::OpenAiChat, rules::Rules,
+        },
     },
 };
 
@@ -40,6 +48,7 @@ pub fn provider(settings: &ProviderSettings, http: &Http) -> Result<Arc<dyn Prov
         ProviderKind::Openai => Arc::new(OpenAiChat::new(settings, http.clone())?),
         ProviderKind::Gemini => Arc::new(Gemini::new(settings, http.clone())?),
         ProviderKind::Anthropic => Arc::new(Anthropic::new(settings, http.clone())?),
+        ProviderKind::Bedrock => Arc::new(Bedrock::new(settings)),
         ProviderKind::Rules => Arc::new(Rules),
         kind => return Err(format!("`{}` is not in this build", kind.name())),
     })
