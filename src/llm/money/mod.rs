@@ -1,4 +1,4 @@
 //! What calls cost: dated prices, and the names by which models are looked up in them.
 
-mod model_name;
+pub(crate) mod model_name;
 pub mod pricing;
