@@ -43,5 +43,6 @@ mod sources_twilio;
 mod sources_verify;
 mod sources_whatsapp;
 mod store;
+mod stories;
 mod taking_apart;
 mod world;

@@ -7,6 +7,7 @@
 //! | `#fail-twice` | HTTP 500 the first two times |
 //! | `#rate-limit` | 429 with `retry-after: 1`, once |
 //! | `#rate-limit-long` | 429 with `retry-after: 11`, once: too long to sleep |
+//! | `#too-fast` | 429 with `retry-after: 0.02`, once |
 //! | `#no-credit` | 429 `credit_balance_exhausted`, always |
 //! | `#refuse`, `#filter`, `#cut`, `#odd` | declined, filtered, cut off, unknown finish reason |
 //! | `#bad-json` | an answer that breaks the schema, also when asked to repair it |
@@ -115,6 +116,7 @@ fn by_tags(world: &World, request: &Value) -> Option<Fault> {
         "fail-twice" => times(2, server_error()),
         "rate-limit" => times(1, rate_limit("1")),
         "rate-limit-long" => times(1, rate_limit("11")),
+        "too-fast" => times(1, rate_limit("0.02")),
         "no-credit" => Some(out_of_money()),
         "refuse" => Some(Fault::Refuse),
         "filter" => Some(Fault::Filter),
