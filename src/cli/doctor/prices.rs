@@ -7,7 +7,7 @@ use crate::{
     clock::{Clock as _, SystemClock},
     config::{ProviderKind, Settings, Unpriced},
     domain::{timestamp::Timestamp, usage::Usage},
-    llm::money::pricing::PriceTable,
+    llm::money::pricing::{PriceTable, Used},
 };
 
 /// Prices older than this are told.
@@ -26,7 +26,7 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
         let Some(model) = provider.model.as_ref().filter(|_| provider.kind != ProviderKind::Rules) else {
             continue;
         };
-        match table.cost(model, &Usage::default(), now) {
+        match table.cost(&Used { model, tier: None, usage: &Usage::default(), at: now }) {
             None => found.push(unknown(name, model, settings.llm.unpriced)),
             Some((_, as_of)) => {
                 known += 1;
