@@ -1,5 +1,6 @@
 //! What is remembered: one contract of business verbs, two databases behind it.
 
+pub(crate) mod budget_rows;
 mod common_sql;
 pub mod contract;
 mod error;

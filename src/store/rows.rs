@@ -168,7 +168,7 @@ impl<'a> AuditEntry<'a> {
 }
 
 /// A command about to be planned.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct PlannedCommand {
     pub(crate) id: String,
     pub(crate) event_key: Option<String>,

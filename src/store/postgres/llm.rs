@@ -13,12 +13,13 @@ use crate::{
         record::LedgerRow,
     },
     store::{
+        budget_rows::count_alerts,
         contract::{
             LedgerQuery, LlmStore, PricedRow, Result, SimilarItem, SimilarQuery, StoreError, UsageFilter,
             UsageRow,
         },
         postgres::{
-            PostgresStore,
+            PostgresStore, budgets, calls,
             db::{read, transact},
             journal, reports,
         },
@@ -35,14 +36,16 @@ impl LlmStore for PostgresStore {
         if calls.is_empty() {
             return Ok(Vec::new());
         }
-        transact!(&self.pool, tx => journal::begin(tx, calls))
+        transact!(&self.pool, tx => calls::begin(tx, calls))
     }
 
     async fn journal_finish(&self, ends: &[CallEnd]) -> Result<()> {
         if ends.is_empty() {
             return Ok(());
         }
-        transact!(&self.pool, tx => journal::finish(tx, ends))
+        let alerts = transact!(&self.pool, tx => calls::finish(tx, ends))?;
+        count_alerts(&alerts);
+        Ok(())
     }
 
     async fn journal_reject(&self, step: &StepKey, attempt: i32) -> Result<()> {
@@ -53,34 +56,41 @@ impl LlmStore for PostgresStore {
         read!(reports::usage(&self.pool, filter))
     }
 
-    async fn journal_send(&self, _: &[CallId]) -> Result<Vec<bool>> {
-        unbuilt()
+    async fn journal_send(&self, calls: &[CallId]) -> Result<Vec<bool>> {
+        if calls.is_empty() {
+            return Ok(Vec::new());
+        }
+        transact!(&self.pool, tx => calls::send(tx, calls))
     }
 
-    async fn journal_lapsed(&self, _: i64) -> Result<Vec<LapsedCall>> {
-        unbuilt()
+    async fn journal_lapsed(&self, limit: i64) -> Result<Vec<LapsedCall>> {
+        let (lapsed, alerts) = transact!(&self.pool, tx => calls::lapsed(tx, limit))?;
+        count_alerts(&alerts);
+        Ok(lapsed)
     }
 
     async fn journal_recent(
         &self,
-        _: &TenantId,
-        _: &str,
-        _: &str,
-        _: Duration,
+        tenant: &TenantId,
+        step: &str,
+        input_hash: &str,
+        within: Duration,
     ) -> Result<Option<RecentAnswer>> {
-        unbuilt()
+        read!(journal::recent(&self.pool, tenant, step, input_hash, within))
     }
 
-    async fn budget_set(&self, _: &Budget, _: &str) -> Result<()> {
-        unbuilt()
+    async fn budget_set(&self, budget: &Budget, actor: &str) -> Result<()> {
+        let alerts = transact!(&self.pool, tx => budgets::set(tx, budget, actor))?;
+        count_alerts(&alerts);
+        Ok(())
     }
 
-    async fn budget_remove(&self, _: &TenantId, _: Period, _: &str) -> Result<bool> {
-        unbuilt()
+    async fn budget_remove(&self, tenant: &TenantId, period: Period, actor: &str) -> Result<bool> {
+        transact!(&self.pool, tx => budgets::remove(tx, tenant, period, actor))
     }
 
-    async fn budgets(&self, _: Option<&TenantId>) -> Result<Vec<BudgetStatus>> {
-        unbuilt()
+    async fn budgets(&self, tenant: Option<&TenantId>) -> Result<Vec<BudgetStatus>> {
+        read!(budgets::list(&self.pool, tenant))
     }
 
     async fn rate_take(&self, _: &[RateAsk]) -> Result<Vec<RateGrant>> {

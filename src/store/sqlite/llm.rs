@@ -17,7 +17,7 @@ use crate::{
             LedgerQuery, LlmStore, PricedRow, Result, SimilarItem, SimilarQuery, StoreError, UsageFilter,
             UsageRow,
         },
-        sqlite::{SqliteStore, journal, reports},
+        sqlite::{SqliteStore, budgets, calls, journal, reports},
     },
 };
 
@@ -28,11 +28,17 @@ impl LlmStore for SqliteStore {
     }
 
     async fn journal_begin(&self, calls: &[CallStart]) -> Result<Vec<Begun>> {
-        journal::begin(&self.db, calls).await
+        if calls.is_empty() {
+            return Ok(Vec::new());
+        }
+        calls::begin(&self.db, calls).await
     }
 
     async fn journal_finish(&self, ends: &[CallEnd]) -> Result<()> {
-        journal::finish(&self.db, ends).await
+        if ends.is_empty() {
+            return Ok(());
+        }
+        calls::finish(&self.db, ends).await
     }
 
     async fn journal_reject(&self, step: &StepKey, attempt: i32) -> Result<()> {
@@ -43,34 +49,37 @@ impl LlmStore for SqliteStore {
         reports::usage(&self.db, filter).await
     }
 
-    async fn journal_send(&self, _: &[CallId]) -> Result<Vec<bool>> {
-        unbuilt()
+    async fn journal_send(&self, calls: &[CallId]) -> Result<Vec<bool>> {
+        if calls.is_empty() {
+            return Ok(Vec::new());
+        }
+        calls::send(&self.db, calls).await
     }
 
-    async fn journal_lapsed(&self, _: i64) -> Result<Vec<LapsedCall>> {
-        unbuilt()
+    async fn journal_lapsed(&self, limit: i64) -> Result<Vec<LapsedCall>> {
+        calls::lapsed(&self.db, limit).await
     }
 
     async fn journal_recent(
         &self,
-        _: &TenantId,
-        _: &str,
-        _: &str,
-        _: Duration,
+        tenant: &TenantId,
+        step: &str,
+        input_hash: &str,
+        within: Duration,
     ) -> Result<Option<RecentAnswer>> {
-        unbuilt()
+        journal::recent(&self.db, tenant, step, input_hash, within).await
     }
 
-    async fn budget_set(&self, _: &Budget, _: &str) -> Result<()> {
-        unbuilt()
+    async fn budget_set(&self, budget: &Budget, actor: &str) -> Result<()> {
+        budgets::set(&self.db, budget, actor).await
     }
 
-    async fn budget_remove(&self, _: &TenantId, _: Period, _: &str) -> Result<bool> {
-        unbuilt()
+    async fn budget_remove(&self, tenant: &TenantId, period: Period, actor: &str) -> Result<bool> {
+        budgets::remove(&self.db, tenant, period, actor).await
     }
 
-    async fn budgets(&self, _: Option<&TenantId>) -> Result<Vec<BudgetStatus>> {
-        unbuilt()
+    async fn budgets(&self, tenant: Option<&TenantId>) -> Result<Vec<BudgetStatus>> {
+        budgets::list(&self.db, tenant).await
     }
 
     async fn rate_take(&self, _: &[RateAsk]) -> Result<Vec<RateGrant>> {

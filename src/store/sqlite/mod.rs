@@ -1,6 +1,8 @@
 //! The store on SQLite: one file, one writer, a few readers. For one machine.
 
 mod audit;
+mod budgets;
+mod calls;
 mod db;
 mod dead_letters;
 mod erase;
@@ -76,6 +78,7 @@ impl Store for SqliteStore {
     async fn maintain(&self) -> Result<()> {
         outbox::end_pauses(&self.db).await?;
         outbox::lapse(&self.db).await?;
+        calls::give_up_lapsed(&self.db).await?;
         forget::forget(&self.db).await
     }
 
