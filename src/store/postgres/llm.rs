@@ -15,13 +15,12 @@ use crate::{
     store::{
         budget_rows::count_alerts,
         contract::{
-            LedgerQuery, LlmStore, PricedRow, Result, SimilarItem, SimilarQuery, StoreError, UsageFilter,
-            UsageRow,
+            LedgerQuery, LlmStore, PricedRow, Result, SimilarItem, SimilarQuery, UsageFilter, UsageRow,
         },
         postgres::{
             PostgresStore, budgets, calls,
             db::{read, transact},
-            journal, reports,
+            embeddings, journal, ledger, rates,
         },
     },
 };
@@ -53,7 +52,7 @@ impl LlmStore for PostgresStore {
     }
 
     async fn usage(&self, filter: &UsageFilter) -> Result<Vec<UsageRow>> {
-        read!(reports::usage(&self.pool, filter))
+        read!(ledger::usage(&self.pool, filter))
     }
 
     async fn journal_send(&self, calls: &[CallId]) -> Result<Vec<bool>> {
@@ -93,23 +92,22 @@ impl LlmStore for PostgresStore {
         read!(budgets::list(&self.pool, tenant))
     }
 
-    async fn rate_take(&self, _: &[RateAsk]) -> Result<Vec<RateGrant>> {
-        unbuilt()
+    async fn rate_take(&self, asks: &[RateAsk]) -> Result<Vec<RateGrant>> {
+        if asks.is_empty() {
+            return Ok(Vec::new());
+        }
+        transact!(&self.pool, tx => rates::take(tx, asks))
     }
 
-    async fn similar(&self, _: &SimilarQuery) -> Result<Vec<SimilarItem>> {
-        unbuilt()
+    async fn similar(&self, query: &SimilarQuery) -> Result<Vec<SimilarItem>> {
+        read!(embeddings::similar(&self.pool, query))
     }
 
-    async fn ledger(&self, _: &LedgerQuery) -> Result<Vec<LedgerRow>> {
-        unbuilt()
+    async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerRow>> {
+        read!(ledger::page(&self.pool, query))
     }
 
-    async fn ledger_price(&self, _: &[PricedRow], _: &str) -> Result<i64> {
-        unbuilt()
+    async fn ledger_price(&self, rows: &[PricedRow], actor: &str) -> Result<i64> {
+        transact!(&self.pool, tx => ledger::price(tx, rows, actor))
     }
-}
-
-fn unbuilt<T>() -> Result<T> {
-    Err(StoreError::Refused("not in this build".to_owned()))
 }

@@ -8,6 +8,7 @@ mod budgets;
 mod calls;
 mod db;
 mod dead_letters;
+mod embeddings;
 mod erase;
 mod forget;
 mod history;
@@ -20,6 +21,7 @@ mod outbox;
 mod outbox_end;
 mod parked;
 mod plan;
+mod rates;
 mod records;
 mod replay;
 mod reports;
@@ -89,6 +91,7 @@ impl Store for PostgresStore {
         transact!(&self.pool, tx => outbox::lapse(tx))?;
         let alerts = transact!(&self.pool, tx => calls::give_up(tx, FORGET_AT_ONCE))?;
         count_alerts(&alerts);
+        transact!(&self.pool, tx => forget::forget_money(tx))?;
         transact!(&self.pool, tx => forget::forget(tx))
     }
 

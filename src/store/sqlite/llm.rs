@@ -14,10 +14,9 @@ use crate::{
     },
     store::{
         contract::{
-            LedgerQuery, LlmStore, PricedRow, Result, SimilarItem, SimilarQuery, StoreError, UsageFilter,
-            UsageRow,
+            LedgerQuery, LlmStore, PricedRow, Result, SimilarItem, SimilarQuery, UsageFilter, UsageRow,
         },
-        sqlite::{SqliteStore, budgets, calls, journal, reports},
+        sqlite::{SqliteStore, budgets, calls, embeddings, journal, ledger, rates},
     },
 };
 
@@ -46,7 +45,7 @@ impl LlmStore for SqliteStore {
     }
 
     async fn usage(&self, filter: &UsageFilter) -> Result<Vec<UsageRow>> {
-        reports::usage(&self.db, filter).await
+        ledger::usage(&self.db, filter).await
     }
 
     async fn journal_send(&self, calls: &[CallId]) -> Result<Vec<bool>> {
@@ -82,23 +81,22 @@ impl LlmStore for SqliteStore {
         budgets::list(&self.db, tenant).await
     }
 
-    async fn rate_take(&self, _: &[RateAsk]) -> Result<Vec<RateGrant>> {
-        unbuilt()
+    async fn rate_take(&self, asks: &[RateAsk]) -> Result<Vec<RateGrant>> {
+        if asks.is_empty() {
+            return Ok(Vec::new());
+        }
+        rates::take(&self.db, asks).await
     }
 
-    async fn similar(&self, _: &SimilarQuery) -> Result<Vec<SimilarItem>> {
-        unbuilt()
+    async fn similar(&self, query: &SimilarQuery) -> Result<Vec<SimilarItem>> {
+        embeddings::similar(&self.db, query).await
     }
 
-    async fn ledger(&self, _: &LedgerQuery) -> Result<Vec<LedgerRow>> {
-        unbuilt()
+    async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerRow>> {
+        ledger::page(&self.db, query).await
     }
 
-    async fn ledger_price(&self, _: &[PricedRow], _: &str) -> Result<i64> {
-        unbuilt()
+    async fn ledger_price(&self, rows: &[PricedRow], actor: &str) -> Result<i64> {
+        ledger::price(&self.db, rows, actor).await
     }
-}
-
-fn unbuilt<T>() -> Result<T> {
-    Err(StoreError::Refused("not in this build".to_owned()))
 }

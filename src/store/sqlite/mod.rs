@@ -5,17 +5,20 @@ mod budgets;
 mod calls;
 mod db;
 mod dead_letters;
+mod embeddings;
 mod erase;
 mod forget;
 mod history;
 mod inbox;
 mod journal;
+mod ledger;
 mod llm;
 mod lookups;
 mod outbox;
 mod outbox_end;
 mod parked;
 mod plan;
+mod rates;
 mod records;
 mod replay;
 mod reports;
@@ -79,6 +82,7 @@ impl Store for SqliteStore {
         outbox::end_pauses(&self.db).await?;
         outbox::lapse(&self.db).await?;
         calls::give_up_lapsed(&self.db).await?;
+        forget::forget_money(&self.db).await?;
         forget::forget(&self.db).await
     }
 
