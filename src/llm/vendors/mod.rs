@@ -1,13 +1,24 @@
 //! The providers of models, one file each; this is their table.
 
 mod estimate;
+mod exchange;
 mod openai_answer;
 pub mod openai_chat;
+mod openai_chat_stream;
+mod openai_endpoint;
 mod openai_error;
+mod openai_events;
+pub mod openai_responses;
+mod openai_responses_answer;
+mod openai_responses_stream;
+mod openai_usage;
+mod openai_vectors;
 mod portable_schema;
 pub mod rules;
 mod rules_words;
-#[expect(dead_code, reason = "the first streaming provider uses it")]
+#[cfg(test)]
+mod sample;
+mod schema_words;
 mod sse;
 mod wait_hint;
 
@@ -18,7 +29,7 @@ use crate::{
     http::Http,
     llm::{
         contract::Provider,
-        vendors::{openai_chat::OpenAiChat, rules::Rules},
+        vendors::{openai_chat::OpenAiChat, openai_responses::OpenAiResponses, rules::Rules},
     },
 };
 
@@ -29,6 +40,7 @@ use crate::{
 pub fn provider(settings: &ProviderSettings, http: &Http) -> Result<Arc<dyn Provider>, String> {
     Ok(match settings.kind {
         ProviderKind::Openai => Arc::new(OpenAiChat::new(settings, http.clone())?),
+        ProviderKind::OpenaiResponses => Arc::new(OpenAiResponses::new(settings, http.clone())?),
         ProviderKind::Rules => Arc::new(Rules),
         kind => return Err(format!("`{}` is not in this build", kind.name())),
     })
