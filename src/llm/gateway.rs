@@ -12,7 +12,9 @@ use crate::{
     domain::{call::StepKey, ids::sha256_hex, outcome::Failure, reason::Reason},
     http::Http,
     llm::{
-        contract::{AnswerShape, Answered, ModelHealth, Question, Request, StepContext, Turn, Vectors},
+        contract::{
+            AnswerShape, Answered, ModelHealth, Pieces, Question, Request, StepContext, Turn, Vectors,
+        },
         journal::{Attempt, Attempted, Journal, Seen, Stored},
         models::{Model, Models, SetupError},
         money::pricing::PriceTable,
@@ -161,7 +163,8 @@ impl Gateway {
                 number,
                 tenant: context.tenant.clone(),
                 model: Arc::clone(model),
-                request: request.clone(),
+                request: Request { stream: question.pieces.as_ref().map(Pieces::begin), ..request.clone() },
+                person: context.person.clone().unwrap_or_default(),
             };
             let attempted = match self.start(attempt).await {
                 Attempted::Answered(stored) => return Ok(stored),
@@ -253,7 +256,8 @@ fn request(context: &StepContext, model: &Model, question: &Question, repair: Op
         temperature: settings.temperature,
         reasoning_effort: settings.reasoning_effort.clone(),
         service_tier: settings.service_tier.clone(),
-        stream: question.pieces.clone(),
+        // Each attempt begins its own.
+        stream: None,
         correlation_id: context.correlation_id.clone(),
         timeout: settings.timeout,
         idle_timeout: settings.idle_timeout,

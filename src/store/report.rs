@@ -164,6 +164,9 @@ pub struct SimilarQuery {
     pub vector: Vec<f32>,
     /// At most so many.
     pub limit: i64,
+    /// Only those stored before this time: an event that is worked again must find what it found before, or its
+    /// question would change and be bought again.
+    pub before: Option<Timestamp>,
 }
 
 /// An item that was found.

@@ -44,6 +44,7 @@ mod sources_twilio;
 mod sources_verify;
 mod sources_whatsapp;
 mod store;
+mod stories;
 mod taking_apart;
 mod webhooks;
 mod world;

@@ -3,3 +3,7 @@
 mod answers;
 mod bench;
 mod bought_once;
+mod dialects;
+mod manners;
+mod vendor;
+mod waits;

@@ -50,7 +50,7 @@ pub(crate) struct Namespace {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test's own setting, given by `make test`")]
-pub(super) fn cluster() -> String {
+pub(crate) fn cluster() -> String {
     std::env::var(POSTGRES).unwrap_or_else(|_| {
         panic!("{POSTGRES} is not set: run `make test`, it brings a throwaway PostgreSQL")
     })
