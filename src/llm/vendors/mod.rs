@@ -1,6 +1,6 @@
 //! The providers of models, one file each; this is their table.
 
-mod estimate;
+pub(crate) mod estimate;
 mod openai_answer;
 pub mod openai_chat;
 mod openai_error;
