@@ -16,7 +16,7 @@ use crate::{
         attempt::{Attempt, Wanted, ledger_id, stored_text},
         contract::{AnswerShape, CallError, Completion, Finish, Request},
         models::Model,
-        money::pricing::PriceTable,
+        money::pricing::{PriceTable, Used},
     },
 };
 
@@ -100,7 +100,7 @@ impl Books {
     /// The end of a call whose owner died or lost its answer.
     pub(crate) fn lost(&self, call: &LapsedCall) -> CallEnd {
         let LapsedCall { step, tenant, entry } = call;
-        let version = self.prices.worst_case(&entry.model, 0, 0, entry.sent_at).map(|(_, version)| version);
+        let version = self.prices.worst_case(&entry.model, None, 0, 0, entry.sent_at);
         let ledger = LedgerRow {
             id: ledger_id(step, entry.revision, entry.attempt),
             tenant: tenant.clone(),
@@ -114,7 +114,7 @@ impl Books {
             usage: Usage::default(),
             usage_source: UsageSource::None,
             cost: entry.worst_cost,
-            price_version: version.filter(|_| entry.worst_cost.is_some()),
+            price_version: version.filter(|_| entry.worst_cost.is_some()).map(|(_, version)| version),
             latency_ms: 0,
             user: None,
             specialist: None,
@@ -144,7 +144,7 @@ impl Books {
 
     /// The model's context window in tokens, where it is known.
     pub(crate) fn window(&self, model: &Model) -> Option<u32> {
-        model.settings.context
+        model.settings.context.or_else(|| self.prices.context(&model.model))
     }
 
     /// A token is at least one byte, so the bytes of the request bound its tokens.
@@ -153,11 +153,13 @@ impl Books {
             return Some((Money::ZERO, FREE.to_owned()));
         }
         let (bytes, max_output) = size(wanted);
-        self.prices.worst_case(&model.model, bytes, max_output, self.clock.now())
+        let tier = wanted.tier();
+        self.prices.worst_case(&model.model, tier.as_deref(), bytes, max_output, self.clock.now())
     }
 
-    fn dearest(&self, _: &Wanted) -> Option<Money> {
-        None
+    fn dearest(&self, wanted: &Wanted) -> Option<Money> {
+        let (bytes, max_output) = size(wanted);
+        self.prices.dearest(bytes, max_output, self.clock.now())
     }
 
     /// Priced by the model that answered: gateways may serve another than the one asked.
@@ -172,7 +174,10 @@ impl Books {
         let price = if attempt.model.free {
             Some((Money::ZERO, FREE.to_owned()))
         } else {
-            self.prices.cost(served, &completion.usage, self.clock.now())
+            let asked = attempt.wanted.tier();
+            let tier = completion.served_tier.as_deref().or(asked.as_deref());
+            let at = self.clock.now();
+            self.prices.cost(&Used { model: served, tier, usage: &completion.usage, at })
         };
         LedgerRow {
             served_model: completion.served_model.clone(),
