@@ -81,9 +81,10 @@ impl Slots {
     /// It came back.
     pub(crate) fn returned(&self, call: Sent, load: Load, now: Instant) {
         let mut places = self.places();
-        places.on_wire = places.on_wire.saturating_sub(1);
+        let busy = places.on_wire;
+        places.on_wire = busy.saturating_sub(1);
         match load {
-            Load::Answered => places.level.answered(call, now),
+            Load::Answered => places.level.answered(call, busy, now),
             Load::Overloaded => places.level.overloaded(call, now),
             Load::Silent => {}
         }
