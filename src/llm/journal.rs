@@ -10,7 +10,7 @@ use std::{
 use crate::{
     crash_point,
     domain::{
-        call::{Begun, CallEnd, CallState, JournalEntry, LapsedCall, Opens, StepKey},
+        call::{Begun, COPIED, CallEnd, CallState, JournalEntry, LapsedCall, Opens, StepKey},
         ids::TenantId,
         money::Money,
     },
@@ -80,6 +80,7 @@ impl Journal {
     pub(crate) async fn copy(&self, attempt: &Attempt, text: &str) -> Result<Option<Stored>, StoreError> {
         let mut start = self.books.start(attempt, Opens::Sent);
         (start.worst_cost, start.hold) = (Some(Money::ZERO), Some(Money::ZERO));
+        start.provider = COPIED.to_owned();
         match self.writer.journal_begin(start).await? {
             Begun::Written => {}
             Begun::Taken | Begun::OverBudget(_) => return Ok(None),

@@ -11,8 +11,9 @@ use crate::{
         contract::{ModelHealth, ModelState},
         gate::{
             breaker::{Breaker, Pass, Shut, Standing, Verdict},
+            concurrency::Sent,
             limiter::Limiter,
-            slots::{Load, OnWire, Slots},
+            slots::{Load, Slots},
         },
         models::Model,
     },
@@ -224,7 +225,7 @@ pub(crate) struct Permit {
     gates: Arc<Gates>,
     pass: Option<Pass>,
     tokens: Option<i64>,
-    on_wire: Option<OnWire>,
+    on_wire: Option<Sent>,
 }
 
 impl Permit {

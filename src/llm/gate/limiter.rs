@@ -16,6 +16,8 @@ use crate::{
 
 /// The store is asked at most this often.
 const PORTION: Duration = Duration::from_millis(250);
+/// Where the store had nothing it tells when to come back; at least this often.
+const LONGEST_ROUND: Duration = Duration::from_secs(2);
 /// What was not used is given back after so many rounds without a need.
 const IDLE_ROUNDS: u32 = 8;
 /// The database is away: asked again after this.
@@ -126,11 +128,19 @@ impl Limiter {
         let mut idle = 0;
         loop {
             let asked = Instant::now();
+            let mut round = PORTION;
             let wanted = self.account().wanted();
             idle = if wanted.is_some() { 0 } else { idle + 1 };
             if let Some(ask) = wanted {
                 match self.store.rate_take(&[ask]).await {
-                    Ok(grants) => grants.first().into_iter().for_each(|grant| self.account().granted(grant)),
+                    Ok(grants) => {
+                        for grant in &grants {
+                            self.account().granted(grant);
+                            if (grant.requests, grant.tokens) == (0, 0) {
+                                round = grant.wait.clamp(PORTION, LONGEST_ROUND);
+                            }
+                        }
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "the common rate limit cannot be read");
                         tokio::time::sleep(STORE_AWAY).await;
@@ -139,7 +149,7 @@ impl Limiter {
             } else if idle >= IDLE_ROUNDS && self.rest().await {
                 return;
             }
-            tokio::time::sleep_until(asked + PORTION).await;
+            tokio::time::sleep_until(asked + round).await;
             if idle > 0 {
                 // Somebody who comes after a pause need not wait for the round.
                 let _ = tokio::time::timeout(PORTION, self.needed.notified()).await;
