@@ -1,0 +1,4 @@
+//! Servers that say exactly the bytes that a test wants, and what the providers ask of them.
+
+pub(super) mod openai;
+pub(super) mod raw;
