@@ -64,6 +64,7 @@ fn context(work: &Work, event: &Event) -> StepContext {
         held: work.held.clone(),
         tenant: event.tenant.clone(),
         correlation_id: event.correlation_id.clone(),
+        person: None,
     }
 }
 

@@ -24,6 +24,17 @@ pub struct StepContext {
     pub tenant: TenantId,
     /// Sent along, so that a call can be found at the provider.
     pub correlation_id: CorrelationId,
+    /// Who waits for the answer of a chat: goes into the ledger rows.
+    pub person: Option<Person>,
+}
+
+/// Who waits for the answer of a chat.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Person {
+    /// Hashed user.
+    pub user: Option<String>,
+    /// Which specialist answers.
+    pub specialist: Option<String>,
 }
 
 /// One question to a model: made of a prompt, see `prompts`.
@@ -177,9 +188,25 @@ impl Role {
     }
 }
 
-/// Takes the pieces of a streamed answer as they come. Must not block.
+/// Takes the pieces of a streamed answer as they come. Must not block. An empty piece says that an attempt begins:
+/// what came of an earlier one is void.
 #[derive(Clone)]
 pub struct Pieces(pub Arc<dyn Fn(&str) + Send + Sync>);
+
+impl Pieces {
+    /// For the gateway, once for each attempt that begins the answer anew (not for a continuation): says so, and
+    /// answers what the provider is to fill. Providers may hand on empty pieces; they mean nothing there.
+    #[must_use]
+    pub fn begin(&self) -> Self {
+        (self.0)("");
+        let inner = Arc::clone(&self.0);
+        Self(Arc::new(move |piece| {
+            if !piece.is_empty() {
+                inner(piece);
+            }
+        }))
+    }
+}
 
 impl fmt::Debug for Pieces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

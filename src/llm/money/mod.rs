@@ -1,7 +1,7 @@
 //! What calls cost: dated prices, tiers, and the names by which models are looked up in them.
 
 mod factor;
-mod model_name;
+pub(crate) mod model_name;
 #[cfg(test)]
 mod pitfalls;
 mod price_file;

@@ -1,7 +1,22 @@
 //! The providers of models, one file each; this is their table.
 
-mod estimate;
+pub mod anthropic;
+mod anthropic_answer;
+mod anthropic_error;
+mod anthropic_stream;
+pub mod bedrock;
+mod bedrock_answer;
+mod bedrock_client;
+mod bedrock_error;
+mod bedrock_handover;
+mod bedrock_stream;
+pub(crate) mod estimate;
 mod exchange;
+pub mod gemini;
+mod gemini_answer;
+mod gemini_error;
+mod gemini_stream;
+mod gemini_vectors;
 mod openai_answer;
 pub mod openai_chat;
 mod openai_chat_stream;
@@ -29,7 +44,10 @@ use crate::{
     http::Http,
     llm::{
         contract::Provider,
-        vendors::{openai_chat::OpenAiChat, openai_responses::OpenAiResponses, rules::Rules},
+        vendors::{
+            anthropic::Anthropic, bedrock::Bedrock, gemini::Gemini, openai_chat::OpenAiChat,
+            openai_responses::OpenAiResponses, rules::Rules,
+        },
     },
 };
 
@@ -40,8 +58,10 @@ use crate::{
 pub fn provider(settings: &ProviderSettings, http: &Http) -> Result<Arc<dyn Provider>, String> {
     Ok(match settings.kind {
         ProviderKind::Openai => Arc::new(OpenAiChat::new(settings, http.clone())?),
+        ProviderKind::Gemini => Arc::new(Gemini::new(settings, http.clone())?),
+        ProviderKind::Anthropic => Arc::new(Anthropic::new(settings, http.clone())?),
+        ProviderKind::Bedrock => Arc::new(Bedrock::new(settings)),
         ProviderKind::OpenaiResponses => Arc::new(OpenAiResponses::new(settings, http.clone())?),
         ProviderKind::Rules => Arc::new(Rules),
-        kind => return Err(format!("`{}` is not in this build", kind.name())),
     })
 }

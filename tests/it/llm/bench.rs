@@ -142,7 +142,7 @@ impl Bench {
 
 pub(super) fn context(tenant: &str, revision: i32) -> StepContext {
     let held = Held { key: "s:a:1".into(), revision: Revision(revision), ticket: Ticket(1) };
-    StepContext { held, tenant: tenant.into(), correlation_id: "trace-1".into() }
+    StepContext { held, tenant: tenant.into(), correlation_id: "trace-1".into(), person: None }
 }
 
 pub(super) fn question(text: &str) -> Question {

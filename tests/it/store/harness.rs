@@ -50,7 +50,7 @@ pub(crate) struct Namespace {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test's own setting, given by `make test`")]
-pub(super) fn cluster() -> String {
+pub(crate) fn cluster() -> String {
     std::env::var(POSTGRES).unwrap_or_else(|_| {
         panic!("{POSTGRES} is not set: run `make test`, it brings a throwaway PostgreSQL")
     })
@@ -122,6 +122,23 @@ impl Harness {
     pub(super) async fn age_inbox(&self, by: Duration) {
         for column in ["first_at", "updated_at"] {
             self.shift("inbox", column, by, "").await;
+        }
+    }
+
+    /// Makes every call that ended so much older.
+    pub(super) async fn shift_ended(&self, by: Duration) {
+        self.shift("llm_journal", "ended_at", by, "").await;
+    }
+
+    /// Moves all windows of budgets, and what is charged to them, so much into the past.
+    pub(super) async fn age_windows(&self, by: Duration) {
+        for (table, column) in [
+            ("budget_windows", "from_at"),
+            ("budget_windows", "until_at"),
+            ("llm_journal", "day_from"),
+            ("llm_journal", "month_from"),
+        ] {
+            self.shift(table, column, by, "").await;
         }
     }
 
@@ -234,6 +251,17 @@ impl Harness {
         match &self.raw {
             Raw::Sqlite(pool, _) => sqlx::query_scalar(count).fetch_one(pool).await.unwrap(),
             Raw::Postgres(pool, _) => sqlx::query_scalar(count).fetch_one(pool).await.unwrap(),
+        }
+    }
+
+    /// What was done to this subject, oldest first.
+    pub(super) async fn audit(&self, subject: &str) -> Vec<String> {
+        let actions = "SELECT action FROM audit_log WHERE subject = $1 ORDER BY id";
+        match &self.raw {
+            Raw::Sqlite(pool, _) => sqlx::query_scalar(actions).bind(subject).fetch_all(pool).await.unwrap(),
+            Raw::Postgres(pool, _) => {
+                sqlx::query_scalar(actions).bind(subject).fetch_all(pool).await.unwrap()
+            }
         }
     }
 
