@@ -38,7 +38,10 @@ pub(crate) async fn read(
             Step::Moved => moved = Instant::now(),
             Step::Idle if moved.elapsed() < request.timeout => {}
             Step::Idle => return Err(message.broken(request, still(request.timeout))),
-            Step::Done => return Ok(message.completion(request)),
+            Step::Done => {
+                events.end().await;
+                return Ok(message.completion(request));
+            }
             Step::Failed(error) if message.begun => return Err(message.broken(request, error.to_string())),
             Step::Failed(error) => return Err(error),
         }
