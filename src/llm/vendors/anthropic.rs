@@ -15,6 +15,7 @@ use crate::{
         vendors::{
             anthropic_answer, anthropic_error, anthropic_stream,
             exchange::{Reply, endpoint, exchange},
+            patience::Patience,
             portable_schema::portable,
         },
     },
@@ -66,7 +67,7 @@ impl Anthropic {
             timeout: request.timeout,
             written: "request_written",
         };
-        exchange(&self.http, post, stream.then_some(request.idle_timeout)).await
+        exchange(&self.http, post, stream.then(|| Patience::longest(request))).await
     }
 }
 
@@ -74,9 +75,12 @@ impl Anthropic {
 impl Provider for Anthropic {
     async fn complete(&self, request: &Request) -> Result<Completion, CallError> {
         let unread = || Pieces(Arc::new(|_| {}));
+        let patience = Patience::begin(request);
         let pieces = request.stream.clone().or_else(|| takes_long(request).then(unread));
         match (self.send(request, pieces.is_some()).await?, pieces) {
-            (Reply::Events(opened), Some(pieces)) => anthropic_stream::read(opened, request, &pieces).await,
+            (Reply::Events(opened), Some(pieces)) => {
+                anthropic_stream::read(opened, request, &pieces, patience).await
+            }
             (Reply::Events(_), None) => Err(CallError::Unknown("a stream that was not asked for".to_owned())),
             (Reply::Whole(answer, Some(body)), pieces)
                 if (200..=299).contains(&answer.status) && !anthropic_error::is_error(&body) =>

@@ -22,7 +22,7 @@ use crate::{
         contract::{AnswerShape, CallError, Completion, Pieces, Provider, Rejection, Request, Role},
         vendors::{
             bedrock_answer, bedrock_client, bedrock_error, bedrock_handover::Handover, bedrock_stream,
-            portable_schema::portable,
+            patience::Patience, portable_schema::portable,
         },
     },
 };
@@ -81,6 +81,7 @@ impl Bedrock {
         asked: Asked,
         request: &Request,
         pieces: &Pieces,
+        patience: Patience,
     ) -> Result<Completion, CallError> {
         let handover = Handover::default();
         let call = client
@@ -96,7 +97,7 @@ impl Bedrock {
             .interceptor(handover.clone());
         let answer =
             call.send().await.map_err(|error| bedrock_error::of_call(&error, handover.happened()))?;
-        bedrock_stream::read(answer, request, pieces).await
+        bedrock_stream::read(answer, request, pieces, patience).await
     }
 }
 
@@ -108,10 +109,11 @@ impl Provider for Bedrock {
             let detail = format!("the question cannot be put into Bedrock's form: {error}");
             CallError::Rejected { class: Rejection::Permanent, detail, wait: None }
         })?;
+        let patience = Patience::begin(request);
         // The SDK's futures are large.
         match &request.stream {
             None => Box::pin(self.plain(client, asked, request)).await,
-            Some(pieces) => Box::pin(self.streamed(client, asked, request, pieces)).await,
+            Some(pieces) => Box::pin(self.streamed(client, asked, request, pieces, patience)).await,
         }
     }
 }

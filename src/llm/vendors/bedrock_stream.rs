@@ -1,5 +1,7 @@
 //! Reads a streamed answer of Bedrock's. The counts come after `messageStop`: both together prove that it is whole.
 
+use std::time::Duration;
+
 use aws_sdk_bedrockruntime::{
     operation::{RequestId as _, converse_stream::ConverseStreamOutput as Answer},
     types::{ContentBlockDelta, ConverseStreamMetadataEvent, ConverseStreamOutput as Event, StopReason},
@@ -13,36 +15,43 @@ use crate::{
             bedrock_answer::{counted, finish},
             bedrock_error,
             estimate::estimated,
+            patience::Patience,
         },
     },
 };
 
+/// The longest that the end of a body is waited for, so that its connection can be used again.
+const LINGER: Duration = Duration::from_millis(20);
+
 /// Reads it to its end, handing the text on as it comes. The SDK's time-outs do not cover this part.
+///
+/// # Errors
+/// [`CallError::Interrupted`] once it had begun, else what the failure means by itself.
 pub(crate) async fn read(
     mut answer: Answer,
     request: &Request,
     pieces: &Pieces,
+    mut patience: Patience,
 ) -> Result<Completion, CallError> {
-    let mut streamed = Streamed { request_id: answer.request_id().map(str::to_owned), ..Streamed::default() };
-    loop {
-        let event = match tokio::time::timeout(request.idle_timeout, answer.stream.recv()).await {
+    let request_id = answer.request_id().map(str::to_owned);
+    let mut streamed = Streamed { request_id, ..Streamed::default() };
+    let failed = loop {
+        let event = match patience.wait(answer.stream.recv()).await {
             Ok(Ok(Some(event))) => event,
-            Ok(Ok(None)) => return Err(streamed.broken(request, "it ended before its `metadata`".to_owned())),
-            Ok(Err(error)) => {
-                let error = bedrock_error::in_stream(&error);
-                let nothing_yet = !streamed.begun && matches!(error, CallError::Rejected { .. });
-                return Err(if nothing_yet { error } else { streamed.broken(request, error.to_string()) });
-            }
-            Err(_) => {
-                let silence = format!("silent for {} ms", request.idle_timeout.as_millis());
-                return Err(streamed.broken(request, silence));
-            }
+            Ok(Ok(None)) => break CallError::Unknown("it ended before its `metadata`".to_owned()),
+            Ok(Err(error)) => break bedrock_error::in_stream(&error),
+            Err(detail) => break CallError::Unknown(detail),
         };
+        if !matches!(event, Event::MessageStart(_)) {
+            patience.renew();
+        }
         streamed.take(event, pieces);
         if streamed.stop.is_some() && streamed.end.is_some() {
+            let _ = tokio::time::timeout(LINGER, answer.stream.recv()).await;
             return Ok(streamed.completion(request));
         }
-    }
+    };
+    Err(if streamed.begun { streamed.broken(request, failed.to_string()) } else { failed })
 }
 
 /// An answer as far as it came.

@@ -1,5 +1,7 @@
 //! Google Gemini: `generateContent`, plain and streamed, and vectors of texts.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -13,6 +15,7 @@ use crate::{
         vendors::{
             exchange::{Reply, endpoint, exchange},
             gemini_answer, gemini_error, gemini_stream, gemini_vectors,
+            patience::Patience,
             portable_schema::portable,
         },
     },
@@ -76,16 +79,19 @@ impl Gemini {
 #[async_trait]
 impl Provider for Gemini {
     async fn complete(&self, request: &Request) -> Result<Completion, CallError> {
+        let patience = Patience::begin(request);
         let sent = Sent {
             model: &request.model,
             verb: if request.stream.is_some() { Verb::Stream } else { Verb::Generate },
             body: body(request),
             correlation_id: request.correlation_id.as_str(),
             timeout: request.timeout,
-            idle: request.stream.as_ref().map(|_| request.idle_timeout),
+            idle: request.stream.as_ref().map(|_| Patience::longest(request)),
         };
         match (self.send(sent).await?, &request.stream) {
-            (Reply::Events(opened), Some(pieces)) => gemini_stream::read(opened, request, pieces).await,
+            (Reply::Events(opened), Some(pieces)) => {
+                gemini_stream::read(opened, request, pieces, patience).await
+            }
             (Reply::Events(_), None) => Err(CallError::Unknown("a stream that was not asked for".to_owned())),
             (Reply::Whole(answer, body), pieces) => {
                 let body = gemini_error::checked(&answer, body)?;
@@ -120,8 +126,8 @@ struct Sent<'a> {
     verb: Verb,
     body: Value,
     correlation_id: &'a str,
-    timeout: std::time::Duration,
-    idle: Option<std::time::Duration>,
+    timeout: Duration,
+    idle: Option<Duration>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

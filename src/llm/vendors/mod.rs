@@ -28,6 +28,7 @@ mod openai_responses_answer;
 mod openai_responses_stream;
 mod openai_usage;
 mod openai_vectors;
+mod patience;
 mod portable_schema;
 pub mod rules;
 mod rules_words;
