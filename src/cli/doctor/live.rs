@@ -70,6 +70,7 @@ fn step(key: &str) -> StepContext {
         held: Held { key: EventKey::from(key), revision: Revision::default(), ticket: Ticket(0) },
         tenant: TenantId::from(TENANT),
         correlation_id: CorrelationId::from(key),
+        person: None,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     },
     domain::{money::Money, record::LedgerRow, usage::UsageSource},
     lifecycle::ExitCode,
-    llm::money::pricing::PriceTable,
+    llm::money::pricing::{PriceTable, Used},
     store::{
         contract::Store,
         report::{LedgerQuery, PricedRow},
@@ -116,7 +116,8 @@ impl Tally {
         let model = row.served_model.as_deref().unwrap_or(&row.requested_model);
         // Without a count the cost would come out as nothing, which is not known.
         let known = row.usage_source != UsageSource::None;
-        match prices.cost(model, &row.usage, row.at).filter(|_| known) {
+        let used = Used { model, tier: row.served_tier.as_deref(), usage: &row.usage, at: row.at };
+        match prices.cost(&used).filter(|_| known) {
             Some((cost, price_version)) => {
                 self.priced += 1;
                 self.cost = self.cost + cost;
