@@ -16,8 +16,8 @@ use crate::{
     handlers::tools::Tools,
     http::Http,
     lifecycle::{ExitCode, Stop, Vitals},
-    llm::{gateway::Gateway, money::pricing::PriceTable},
-    messaging,
+    llm::{contract::ModelHealth, gateway::Gateway, money::pricing::PriceTable},
+    messaging::{self, webhook::WebhookSender},
     queue::sqs::SqsQueue,
     sources,
     store::{
@@ -114,6 +114,8 @@ impl App {
         )?;
         let gateway = Arc::new(gateway);
         let channels = messaging::channels(&settings, &http).map_err(anyhow::Error::msg)?;
+        let webhooks = WebhookSender::new(&settings.webhooks, http.clone(), Arc::clone(&clock));
+        let webhooks = Arc::new(webhooks.map_err(anyhow::Error::msg)?);
         let tools = Tools {
             store: Arc::clone(&store),
             gateway: Arc::clone(&gateway),
@@ -134,6 +136,7 @@ impl App {
             wake_key: wake_key(&settings)?,
             tools: Arc::new(tools),
             channels,
+            webhooks,
             clock,
             trail,
             vitals: Arc::clone(&vitals),
@@ -143,6 +146,13 @@ impl App {
         let running = run::start(parts).await?;
         let ticker = tokio::spawn(tick(Arc::clone(&vitals)));
         Ok(Self { store, vitals, gateway, running, drain, ticker })
+    }
+
+    /// Tells how every model is doing, as this process sees it.
+    #[must_use]
+    pub fn models(&self) -> Arc<dyn Fn() -> Vec<ModelHealth> + Send + Sync> {
+        let gateway = Arc::clone(&self.gateway);
+        Arc::new(move || gateway.health())
     }
 
     /// Stops in order; answers whether everything finished by itself. `hurry` shortens the drain.

@@ -20,7 +20,7 @@ use crate::{
         call_metrics,
         contract::{AnswerShape, CallError, Completion, Finish, Person, Request},
         models::Model,
-        money::pricing::PriceTable,
+        money::pricing::{PriceTable, Used},
     },
     retry::RetryPolicy,
     store::{
@@ -207,7 +207,9 @@ impl Journal {
         let price = if attempt.model.free {
             Some((Money::ZERO, "free".to_owned()))
         } else {
-            self.prices.cost(served, &completion.usage, self.clock.now())
+            let tier = completion.served_tier.as_deref().or(attempt.request.service_tier.as_deref());
+            let at = self.clock.now();
+            self.prices.cost(&Used { model: served, tier, usage: &completion.usage, at })
         };
         let complete = completion.finish == Finish::Complete;
         let status = if complete { LedgerStatus::Answered } else { LedgerStatus::Failed };
@@ -255,7 +257,8 @@ impl Journal {
 
     /// The end of a call whose owner died or lost its answer.
     fn lost(&self, step: &StepKey, tenant: &TenantId, entry: &JournalEntry) -> CallEnd {
-        let version = self.prices.worst_case(&entry.model, 0, 0, entry.sent_at).map(|(_, version)| version);
+        let version =
+            self.prices.worst_case(&entry.model, None, 0, 0, entry.sent_at).map(|(_, version)| version);
         let ledger = LedgerRow {
             id: ledger_id(step, entry.revision, entry.attempt),
             tenant: tenant.clone(),
@@ -302,7 +305,8 @@ impl Journal {
         };
         let bytes = request.system.len() + turns + schema + FRAMING;
         let tokens = i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.prices.worst_case(&attempt.model.model, tokens, request.max_output, self.clock.now())
+        let tier = request.service_tier.as_deref();
+        self.prices.worst_case(&attempt.model.model, tier, tokens, request.max_output, self.clock.now())
     }
 }
 
