@@ -61,12 +61,12 @@ impl Books {
         let (charge, end) = match result {
             Ok(completion) => {
                 let ledger = self.billed(attempt, completion, finished(&completion.finish), took);
-                let charge = ledger.cost.unwrap_or_else(hold);
+                let charge = told(&ledger).unwrap_or_else(hold);
                 (charge, answer(attempt, completion, ledger))
             }
             Err(CallError::Interrupted { detail, partial }) => {
                 let ledger = self.billed(attempt, partial, LedgerStatus::Partial, took);
-                let charge = ledger.cost.unwrap_or_else(hold);
+                let charge = told(&ledger).unwrap_or_else(hold);
                 let detail = format!("the stream broke off: {detail}");
                 (charge, CallResult::Failed { detail, ledger: Some(ledger) })
             }
@@ -100,7 +100,8 @@ impl Books {
     /// The end of a call whose owner died or lost its answer.
     pub(crate) fn lost(&self, call: &LapsedCall) -> CallEnd {
         let LapsedCall { step, tenant, entry } = call;
-        let version = self.prices.worst_case(&entry.model, None, 0, 0, entry.sent_at);
+        let version =
+            self.prices.worst_case(&entry.model, None, 0, 0, entry.sent_at).map(|(_, version)| version);
         let ledger = LedgerRow {
             id: ledger_id(step, entry.revision, entry.attempt),
             tenant: tenant.clone(),
@@ -114,7 +115,7 @@ impl Books {
             usage: Usage::default(),
             usage_source: UsageSource::None,
             cost: entry.worst_cost,
-            price_version: version.filter(|_| entry.worst_cost.is_some()).map(|(_, version)| version),
+            price_version: version.filter(|_| entry.worst_cost.is_some()),
             latency_ms: 0,
             user: None,
             specialist: None,
@@ -153,8 +154,8 @@ impl Books {
             return Some((Money::ZERO, FREE.to_owned()));
         }
         let (bytes, max_output) = size(wanted);
-        let tier = wanted.tier();
-        self.prices.worst_case(&model.model, tier.as_deref(), bytes, max_output, self.clock.now())
+        let tier = model.settings.service_tier.as_deref();
+        self.prices.worst_case(&model.model, tier, bytes, max_output, self.clock.now())
     }
 
     fn dearest(&self, wanted: &Wanted) -> Option<Money> {
@@ -174,8 +175,8 @@ impl Books {
         let price = if attempt.model.free {
             Some((Money::ZERO, FREE.to_owned()))
         } else {
-            let asked = attempt.wanted.tier();
-            let tier = completion.served_tier.as_deref().or(asked.as_deref());
+            let requested = attempt.wanted.tier();
+            let tier = completion.served_tier.as_deref().or(requested.as_deref());
             let at = self.clock.now();
             self.prices.cost(&Used { model: served, tier, usage: &completion.usage, at })
         };
@@ -216,6 +217,11 @@ impl Books {
             served_tier: None,
         }
     }
+}
+
+/// The cost, where the provider counted. An estimate may be too low, and a strict budget must not trust it.
+fn told(ledger: &LedgerRow) -> Option<Money> {
+    ledger.cost.filter(|_| ledger.usage_source == UsageSource::Provider)
 }
 
 fn ended(attempt: &Attempt, charge: Money, end: CallResult) -> CallEnd {
