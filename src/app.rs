@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::{Clock, SystemClock},
     config::{KeySettings, Settings},
-    handlers::tools::Tools,
+    handlers::{callbacks::Callbacks, tools::Tools},
     http::Http,
     lifecycle::{ExitCode, Stop, Vitals},
-    llm::{gateway::Gateway, money::pricing::PriceTable},
+    llm::{gateway::Gateway, money::pricing::PriceTable, prompts::catalogue::Catalogue},
     messaging,
     queue::sqs::SqsQueue,
     sources,
@@ -120,6 +120,9 @@ impl App {
             clock: Arc::clone(&clock),
             prices,
             channels: channels.keys().copied().collect(),
+            prompts: Arc::new(Catalogue::load(settings.llm.prompts.as_deref())?),
+            callbacks: Callbacks::new(&settings.webhooks.callbacks),
+            pieces: None,
         };
         let drain = settings.worker.drain;
         let parts = Parts {

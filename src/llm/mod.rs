@@ -8,4 +8,5 @@ pub mod models;
 pub mod money;
 mod next;
 pub mod output;
+pub mod prompts;
 pub mod vendors;

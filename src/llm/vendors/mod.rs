@@ -6,6 +6,8 @@ pub mod openai_chat;
 mod openai_error;
 mod portable_schema;
 pub mod rules;
+mod rules_email;
+mod rules_vector;
 mod rules_words;
 #[expect(dead_code, reason = "the first streaming provider uses it")]
 mod sse;
