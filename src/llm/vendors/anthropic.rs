@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::{
-    config::{ProviderSettings, secret::SecretRef},
+    config::{ProviderSettings, SchemaSupport, secret::SecretRef},
     http::{Http, Post},
     llm::{
         contract::{AnswerShape, CallError, Completion, Pieces, Provider, Request},
@@ -17,6 +17,7 @@ use crate::{
             exchange::{Reply, endpoint, exchange},
             patience::Patience,
             portable_schema::portable,
+            schema_words::system,
         },
     },
 };
@@ -39,6 +40,7 @@ pub struct Anthropic {
     http: Http,
     endpoint: Url,
     key: Option<SecretRef>,
+    schema: SchemaSupport,
 }
 
 impl Anthropic {
@@ -48,7 +50,8 @@ impl Anthropic {
     /// When the base is no http(s) URL.
     pub fn new(settings: &ProviderSettings, http: Http) -> Result<Self, String> {
         let base = settings.base_url.as_deref().unwrap_or(DEFAULT_BASE);
-        Ok(Self { http, endpoint: endpoint(base, "/v1", "/messages")?, key: settings.api_key.clone() })
+        let endpoint = endpoint(base, "/v1", "/messages")?;
+        Ok(Self { http, endpoint, key: settings.api_key.clone(), schema: settings.schema })
     }
 
     async fn send(&self, request: &Request, stream: bool) -> Result<Reply, CallError> {
@@ -63,7 +66,7 @@ impl Anthropic {
             url: self.endpoint.clone(),
             bearer: None,
             headers: &headers,
-            json: body(request, stream).to_string().into_bytes(),
+            json: body(request, self.schema, stream).to_string().into_bytes(),
             timeout: request.timeout,
             written: "request_written",
         };
@@ -104,7 +107,7 @@ fn takes_long(request: &Request) -> bool {
     u64::from(request.max_output) > longest_plain || (slow && request.max_output > SLOW_PLAIN_TOKENS)
 }
 
-fn body(request: &Request, stream: bool) -> Value {
+fn body(request: &Request, support: SchemaSupport, stream: bool) -> Value {
     let turns = request.turns.iter().map(|turn| json!({ "role": turn.role.name(), "content": turn.text }));
     let mut body = json!({
         "model": request.model,
@@ -112,8 +115,9 @@ fn body(request: &Request, stream: bool) -> Value {
         "messages": turns.collect::<Vec<_>>(),
     });
     // An empty text is refused.
-    if !request.system.is_empty() {
-        body["system"] = json!(request.system);
+    let system = system(request, support);
+    if !system.is_empty() {
+        body["system"] = json!(system);
     }
     if stream {
         body["stream"] = json!(true);
@@ -129,7 +133,9 @@ fn body(request: &Request, stream: bool) -> Value {
         output.insert("effort".to_owned(), json!(effort));
     }
     // Not a forced tool: newer models refuse those (Claude Sonnet 5.5).
-    if let AnswerShape::Json { schema, .. } = &request.answer {
+    if let AnswerShape::Json { schema, .. } = &request.answer
+        && support == SchemaSupport::JsonSchema
+    {
         output.insert("format".to_owned(), json!({ "type": "json_schema", "schema": portable(schema) }));
     }
     if !output.is_empty() {

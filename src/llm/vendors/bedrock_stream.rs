@@ -12,7 +12,7 @@ use crate::{
     llm::{
         contract::{CallError, Completion, Finish, Pieces, Request},
         vendors::{
-            bedrock_answer::{counted, finish},
+            bedrock_answer::{Place, counted, finish},
             bedrock_error,
             estimate::estimated,
             patience::Patience,
@@ -29,12 +29,14 @@ const LINGER: Duration = Duration::from_millis(20);
 /// [`CallError::Interrupted`] once it had begun, else what the failure means by itself.
 pub(crate) async fn read(
     mut answer: Answer,
+    place: Place,
     request: &Request,
     pieces: &Pieces,
     mut patience: Patience,
 ) -> Result<Completion, CallError> {
     let request_id = answer.request_id().map(str::to_owned);
-    let mut streamed = Streamed { request_id, ..Streamed::default() };
+    let mut streamed =
+        Streamed { request_id, place, begun: false, text: String::new(), stop: None, end: None };
     let failed = loop {
         let event = match patience.wait(answer.stream.recv()).await {
             Ok(Ok(Some(event))) => event,
@@ -55,8 +57,8 @@ pub(crate) async fn read(
 }
 
 /// An answer as far as it came.
-#[derive(Default)]
 struct Streamed {
+    place: Place,
     begun: bool,
     text: String,
     stop: Option<StopReason>,
@@ -69,12 +71,15 @@ impl Streamed {
         self.begun = true;
         match event {
             Event::ContentBlockDelta(event) => {
-                // Reasoning and calls of tools come as other kinds.
-                if let Some(ContentBlockDelta::Text(text)) = event.delta
-                    && !text.is_empty()
-                {
-                    self.text.push_str(&text);
-                    (pieces.0)(&text);
+                let said = match (event.delta, self.place) {
+                    (Some(ContentBlockDelta::Text(text)), Place::Text) => text,
+                    (Some(ContentBlockDelta::ToolUse(call)), Place::Tool) => call.input,
+                    // Reasoning, and what is said beside the answer.
+                    _ => return,
+                };
+                if !said.is_empty() {
+                    self.text.push_str(&said);
+                    (pieces.0)(&said);
                 }
             }
             Event::MessageStop(event) => self.stop = Some(event.stop_reason),
@@ -90,7 +95,10 @@ impl Streamed {
             None => (estimated(request, &self.text), UsageSource::Estimated),
         };
         Completion {
-            finish: self.stop.as_ref().map_or_else(|| Finish::Unknown("none".to_owned()), finish),
+            finish: self
+                .stop
+                .as_ref()
+                .map_or(Finish::Unknown("none".to_owned()), |stop| finish(stop, self.place)),
             served_model: None,
             served_tier: end.and_then(|end| end.service_tier()).map(|tier| tier.r#type().as_str().to_owned()),
             text: self.text,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
-    config::{ProviderSettings, secret::SecretRef},
+    config::{ProviderSettings, SchemaSupport, secret::SecretRef},
     http::{Http, Post},
     llm::{
         contract::{AnswerShape, CallError, Completion, EmbedRequest, Embedded, Provider, Request, Role},
@@ -17,6 +17,7 @@ use crate::{
             gemini_answer, gemini_error, gemini_stream, gemini_vectors,
             patience::Patience,
             portable_schema::portable,
+            schema_words::system,
         },
     },
 };
@@ -30,6 +31,7 @@ pub struct Gemini {
     http: Http,
     base: Url,
     key: Option<SecretRef>,
+    schema: SchemaSupport,
 }
 
 impl Gemini {
@@ -39,7 +41,8 @@ impl Gemini {
     /// When the base is no http(s) URL.
     pub fn new(settings: &ProviderSettings, http: Http) -> Result<Self, String> {
         let base = settings.base_url.as_deref().unwrap_or(DEFAULT_BASE);
-        Ok(Self { http, base: endpoint(base, "/v1beta", "")?, key: settings.api_key.clone() })
+        let base = endpoint(base, "/v1beta", "")?;
+        Ok(Self { http, base, key: settings.api_key.clone(), schema: settings.schema })
     }
 
     /// The key goes into a header: URLs end up in logs.
@@ -83,7 +86,7 @@ impl Provider for Gemini {
         let sent = Sent {
             model: &request.model,
             verb: if request.stream.is_some() { Verb::Stream } else { Verb::Generate },
-            body: body(request),
+            body: body(request, self.schema),
             correlation_id: request.correlation_id.as_str(),
             timeout: request.timeout,
             idle: request.stream.as_ref().map(|_| Patience::longest(request)),
@@ -153,7 +156,7 @@ fn named(model: &str) -> String {
     if model.contains('/') { model.to_owned() } else { format!("models/{model}") }
 }
 
-fn body(request: &Request) -> Value {
+fn body(request: &Request, support: SchemaSupport) -> Value {
     let turn = |role: &str, text: &str| json!({ "role": role, "parts": [{ "text": text }] });
     let turns = request.turns.iter().map(|said| match said.role {
         Role::User => turn("user", &said.text),
@@ -163,8 +166,9 @@ fn body(request: &Request) -> Value {
         "contents": turns.collect::<Vec<_>>(),
         "generationConfig": { "maxOutputTokens": request.max_output },
     });
-    if !request.system.is_empty() {
-        body["systemInstruction"] = json!({ "parts": [{ "text": request.system }] });
+    let system = system(request, support);
+    if !system.is_empty() {
+        body["systemInstruction"] = json!({ "parts": [{ "text": system }] });
     }
     if let Some(tier) = &request.service_tier {
         body["serviceTier"] = json!(tier);
@@ -181,9 +185,13 @@ fn body(request: &Request) -> Value {
         };
     }
     // Never `responseSchema` beside it: that one is an OpenAPI subset, and both together are refused.
-    if let AnswerShape::Json { schema, .. } = &request.answer {
+    if let AnswerShape::Json { schema, .. } = &request.answer
+        && support != SchemaSupport::Instructions
+    {
         config["responseMimeType"] = json!("application/json");
-        config["responseJsonSchema"] = portable(schema);
+        if support == SchemaSupport::JsonSchema {
+            config["responseJsonSchema"] = portable(schema);
+        }
     }
     body
 }

@@ -10,6 +10,7 @@ mod bedrock_client;
 mod bedrock_error;
 mod bedrock_handover;
 mod bedrock_stream;
+mod bedrock_tool;
 pub(crate) mod estimate;
 mod exchange;
 pub mod gemini;

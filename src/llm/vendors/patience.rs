@@ -39,51 +39,61 @@ impl Patience {
     /// # Errors
     /// In words, when it takes too long.
     pub(crate) async fn wait<T>(&self, next: impl Future<Output = T>) -> Result<T, String> {
-        let silence = self.moved.elapsed();
         let late = || format!("silent for {} ms", self.moved.elapsed().as_millis());
-        let left = if self.begun {
-            self.idle.min(self.timeout.max(self.idle).saturating_sub(silence))
-        } else {
-            self.timeout.saturating_sub(silence)
-        };
+        let left = self.left(Instant::now());
         if left.is_zero() {
             return Err(late());
         }
         tokio::time::timeout(left, next).await.map_err(|_| late())
     }
+
+    /// How long the next sign of life may take.
+    fn left(&self, now: Instant) -> Duration {
+        let silence = now.saturating_duration_since(self.moved);
+        if self.begun {
+            self.idle.min(self.timeout.max(self.idle).saturating_sub(silence))
+        } else {
+            self.timeout.saturating_sub(silence)
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{future::pending, time::Duration};
+    use std::time::Duration;
+
+    use tokio::time::Instant;
 
     use super::Patience;
 
-    fn patience() -> Patience {
-        let (timeout, idle) = (Duration::from_secs(60), Duration::from_secs(10));
-        Patience { timeout, idle, moved: tokio::time::Instant::now(), begun: false }
+    const IDLE: Duration = Duration::from_secs(10);
+
+    fn patience(begun: bool) -> (Patience, impl Fn(u64) -> Instant) {
+        let moved = Instant::now();
+        let patience = Patience { timeout: Duration::from_secs(60), idle: IDLE, moved, begun };
+        (patience, move |seconds| moved + Duration::from_secs(seconds))
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_first_piece_may_take_as_long_as_the_call() {
-        let (patience, begun) = (patience(), tokio::time::Instant::now());
-        assert!(patience.wait(tokio::time::sleep(Duration::from_secs(50))).await.is_ok());
-        assert!(patience.wait(pending::<()>()).await.is_err());
-        assert_eq!(begun.elapsed().as_secs(), 60);
-        assert!(patience.wait(std::future::ready(())).await.is_err(), "not even for what is there");
+    #[test]
+    fn the_first_piece_may_take_as_long_as_the_call() {
+        let (patience, after) = patience(false);
+        assert_eq!(patience.left(after(0)), Duration::from_secs(60));
+        assert_eq!(patience.left(after(50)), IDLE);
+        assert_eq!(patience.left(after(60)), Duration::ZERO, "not even for what is there");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn then_silence_counts_and_signs_of_life_help_for_a_while() {
-        let mut patience = patience();
-        patience.renew();
-        let begun = tokio::time::Instant::now();
-        assert!(patience.wait(pending::<()>()).await.unwrap_err().contains("10000 ms"));
-        for _ in 0..5 {
-            let sign = patience.wait(tokio::time::sleep(Duration::from_secs(9))).await;
-            assert!(sign.is_ok());
-        }
-        assert!(patience.wait(tokio::time::sleep(Duration::from_secs(9))).await.is_err());
-        assert_eq!(begun.elapsed().as_secs(), 60);
+    #[test]
+    fn then_silence_counts_and_signs_of_life_help_for_a_while() {
+        let (patience, after) = patience(true);
+        assert_eq!(patience.left(after(0)), IDLE);
+        assert_eq!(patience.left(after(45)), IDLE, "signs of life came meanwhile");
+        assert_eq!(patience.left(after(54)), Duration::from_secs(6));
+        assert_eq!(patience.left(after(61)), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn what_is_late_is_said_in_words() {
+        let patience = Patience { timeout: Duration::ZERO, idle: IDLE, moved: Instant::now(), begun: false };
+        assert!(patience.wait(std::future::ready(())).await.unwrap_err().starts_with("silent for "));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use longshore::{
-    config::ProviderKind,
+    config::{ProviderKind, ProviderSettings, SchemaSupport},
     domain::usage::{Usage, UsageSource},
     llm::contract::{CallError, Finish, Rejection},
 };
@@ -69,6 +69,19 @@ async fn settings_and_schema_are_sent_where_they_are_set() {
     let output = json!({ "effort": "low", "format": { "type": "json_schema", "schema": portable_schema() } });
     assert_eq!(body["output_config"], output);
     assert_eq!(body["tools"], Value::Null, "newer models refuse a forced tool");
+}
+
+#[tokio::test]
+async fn a_model_that_takes_no_schema_is_told_it_in_words() {
+    let server = Raw::start().await;
+    let words = |own: &mut ProviderSettings| own.schema = SchemaSupport::Instructions;
+    let called = Called::with(ProviderKind::Anthropic, &server.url, words);
+    server.says(Said::json(200, &message("{}", "end_turn")));
+    called.complete(&adorned()).await.unwrap();
+    let body = &server.asked()[0].body;
+    assert_eq!(body["output_config"], json!({ "effort": "low" }));
+    let told = body["system"].as_str().unwrap();
+    assert!(told.starts_with("Answer briefly.") && told.contains(&portable_schema().to_string()), "{told}");
 }
 
 #[tokio::test]

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use longshore::{
-    config::ProviderKind,
+    config::{ProviderKind, SchemaSupport},
     domain::usage::{Usage, UsageSource},
-    llm::contract::{CallError, Finish, Rejection},
+    llm::contract::{CallError, Finish, Rejection, Request},
 };
 use serde_json::{Value, json};
 
@@ -91,6 +91,36 @@ async fn settings_and_schema_are_sent_where_they_are_set() {
     );
     let schema = format["structure"]["jsonSchema"]["schema"].as_str().expect("the schema travels as a text");
     assert_eq!(serde_json::from_str::<Value>(schema).unwrap(), portable_schema());
+}
+
+#[tokio::test]
+async fn a_model_that_takes_no_schema_calls_a_tool() {
+    let server = Raw::start().await;
+    let called =
+        Called::with(ProviderKind::Bedrock, &server.url, |own| own.schema = SchemaSupport::JsonObject);
+    let mut body = answer("Let me answer.", "tool_use");
+    let call = json!({ "toolUse": { "toolUseId": "t1", "name": "reading", "input": { "answer": "ten", "n": [1, -2, 0.5] } } });
+    body["output"]["message"]["content"].as_array_mut().unwrap().push(call);
+    server.says(Said::json(200, &body));
+    let completion = called.complete(&adorned()).await.unwrap();
+    let told: Value = serde_json::from_str(&completion.text).unwrap();
+    assert_eq!((told, completion.finish), (json!({ "answer": "ten", "n": [1, -2, 0.5] }), Finish::Complete));
+    let asked = server.asked().pop().unwrap().body;
+    let tool = json!({ "name": "reading", "description": "Takes the answer.", "inputSchema": { "json": portable_schema() } });
+    let config = json!({ "tools": [{ "toolSpec": tool }], "toolChoice": { "tool": { "name": "reading" } } });
+    assert_eq!((&asked["toolConfig"], &asked["outputConfig"]["textFormat"]), (&config, &Value::Null));
+
+    let call = |input: &str| {
+        let delta = json!({ "contentBlockIndex": 2, "delta": { "toolUse": { "input": input } } });
+        event("contentBlockDelta", &delta)
+    };
+    server.says(frames(
+        [pieces(), call("{\"answer\":"), call("\"ten\"}"), stop("tool_use"), metadata()].concat(),
+    ));
+    let (request, came) = streamed();
+    let completion = called.complete(&Request { stream: request.stream, ..adorned() }).await.unwrap();
+    assert_eq!((completion.text.as_str(), completion.finish), ("{\"answer\":\"ten\"}", Finish::Complete));
+    assert_eq!(came.lock().unwrap().concat(), completion.text);
 }
 
 #[tokio::test]

@@ -213,11 +213,20 @@ pub(in crate::llm) const KEY: &str = "sk-test-key";
 
 impl Called {
     pub(in crate::llm) fn at(kind: ProviderKind, base: &str) -> Self {
+        Self::with(kind, base, |_| {})
+    }
+
+    pub(in crate::llm) fn with(
+        kind: ProviderKind,
+        base: &str,
+        set: impl FnOnce(&mut ProviderSettings),
+    ) -> Self {
         let mut key = tempfile::NamedTempFile::new().unwrap();
         writeln!(key, "{KEY}").unwrap();
         let mut settings = ProviderSettings::of_kind(kind).unwrap();
         settings.base_url = Some(base.to_owned());
         settings.api_key = Some(SecretRef(format!("file:{}", key.path().display())));
+        set(&mut settings);
         let provider = vendors::provider(&settings, &Http::new().unwrap()).unwrap();
         Self { provider, settings, _key: key }
     }
