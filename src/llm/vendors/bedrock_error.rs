@@ -1,10 +1,11 @@
 //! Tells Bedrock's errors apart: by the name of the exception first, by the status second.
 
-use std::error::Error;
+use std::{error::Error, fmt::Debug};
 
 use aws_sdk_bedrockruntime::{
     config::http::HttpResponse,
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    types::error::ConverseStreamOutputError as Exception,
 };
 
 use crate::{
@@ -41,14 +42,18 @@ where
 }
 
 /// An exception in the middle of a stream, or a stream that cannot be read on.
-pub(crate) fn in_stream<E, R>(error: &SdkError<E, R>) -> CallError
-where
-    E: ProvideErrorMetadata + Error + 'static,
-    R: std::fmt::Debug + 'static,
-{
+pub(crate) fn in_stream<R: Debug + 'static>(error: &SdkError<Exception, R>) -> CallError {
     let Some(told) = error.as_service_error() else { return CallError::Unknown(words(error)) };
+    // Within a stream the SDK knows the kind, but leaves the code empty (1.153).
+    let code = match told {
+        Exception::InternalServerException(_) => "InternalServerException",
+        Exception::ModelStreamErrorException(_) => "ModelStreamErrorException",
+        Exception::ValidationException(_) => "ValidationException",
+        Exception::ThrottlingException(_) => "ThrottlingException",
+        Exception::ServiceUnavailableException(_) => "ServiceUnavailableException",
+        other => other.code().unwrap_or_default(),
+    };
     let message = told.message().unwrap_or_default();
-    let code = told.code().unwrap_or_default();
     let class = class(code, message).unwrap_or(Rejection::Transient);
     CallError::Rejected { class, detail: detail("in the stream:", class, code, message), wait: None }
 }

@@ -99,7 +99,7 @@ impl Provider for Gemini {
     async fn embed(&self, request: &EmbedRequest) -> Result<Embedded, CallError> {
         let sent = Sent {
             model: &request.model,
-            verb: Verb::Embed,
+            verb: if request.texts.len() == 1 { Verb::Embed } else { Verb::EmbedAll },
             body: gemini_vectors::body(request, &named(&request.model)),
             correlation_id: request.correlation_id.as_str(),
             timeout: request.timeout,
@@ -129,6 +129,7 @@ enum Verb {
     Generate,
     Stream,
     Embed,
+    EmbedAll,
 }
 
 impl Verb {
@@ -136,7 +137,8 @@ impl Verb {
         match self {
             Self::Generate => "generateContent",
             Self::Stream => "streamGenerateContent",
-            Self::Embed => "batchEmbedContents",
+            Self::Embed => "embedContent",
+            Self::EmbedAll => "batchEmbedContents",
         }
     }
 }
@@ -203,7 +205,7 @@ mod tests {
             format!("{host}/tunedModels/mine:streamGenerateContent?alt=sse")
         );
         assert_eq!(
-            url(&settings, "a?key=b", Verb::Embed),
+            url(&settings, "a?key=b", Verb::EmbedAll),
             format!("{host}/models/a%3Fkey=b:batchEmbedContents")
         );
         settings.base_url = Some("http://127.0.0.1:1/proxy/v1/".to_owned());

@@ -92,7 +92,7 @@ fn of_status(status: u16) -> Rejection {
         402 => Rejection::OutOfMoney,
         404 => Rejection::NoSuchModel,
         429 => Rejection::RateLimited,
-        503 => Rejection::Overloaded,
+        503 | 529 => Rejection::Overloaded,
         // 200: an error in a success answer, of a kind that is not known.
         200..=299 | 408 | 409 | 424 | 499.. => Rejection::Transient,
         _ => Rejection::Permanent,

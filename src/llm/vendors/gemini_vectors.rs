@@ -1,4 +1,4 @@
-//! Vectors of texts by Gemini's `batchEmbedContents`.
+//! Vectors of texts by Gemini's `embedContent`, and its `batchEmbedContents` for more than one.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,10 @@ use crate::{
 
 pub(crate) fn body(request: &EmbedRequest, model: &str) -> Value {
     let one = |text: &String| json!({ "model": model, "content": { "parts": [{ "text": text }] } });
-    json!({ "requests": request.texts.iter().map(one).collect::<Vec<_>>() })
+    match request.texts.as_slice() {
+        [text] => one(text),
+        texts => json!({ "requests": texts.iter().map(one).collect::<Vec<_>>() }),
+    }
 }
 
 /// The vectors in a success answer, one for each text. They may carry counts; where they do not, these are estimated.
@@ -23,8 +26,11 @@ pub(crate) fn body(request: &EmbedRequest, model: &str) -> Value {
 /// # Errors
 /// [`CallError::Unknown`] when there are fewer, more, or of different lengths: billed, and useless.
 pub(crate) fn read(body: &Value, request: &EmbedRequest) -> Result<Embedded, CallError> {
-    let vectors: Option<Vec<Vec<f32>>> =
-        body["embeddings"].as_array().into_iter().flatten().map(|one| numbers(&one["values"])).collect();
+    let told: &[Value] = match (&body["embedding"], &body["embeddings"]) {
+        (Value::Null, Value::Array(all)) => all,
+        (one, _) => std::slice::from_ref(one),
+    };
+    let vectors: Option<Vec<Vec<f32>>> = told.iter().map(|one| numbers(&one["values"])).collect();
     let vectors = vectors.filter(|vectors| fits(vectors, request.texts.len()));
     let Some(vectors) = vectors else {
         let detail = format!("the answer does not hold {} vectors of one length", request.texts.len());

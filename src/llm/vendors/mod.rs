@@ -19,10 +19,21 @@ mod gemini_stream;
 mod gemini_vectors;
 mod openai_answer;
 pub mod openai_chat;
+mod openai_chat_stream;
+mod openai_endpoint;
 mod openai_error;
+mod openai_events;
+pub mod openai_responses;
+mod openai_responses_answer;
+mod openai_responses_stream;
+mod openai_usage;
+mod openai_vectors;
 mod portable_schema;
 pub mod rules;
 mod rules_words;
+#[cfg(test)]
+mod sample;
+mod schema_words;
 mod sse;
 mod wait_hint;
 
@@ -34,7 +45,8 @@ use crate::{
     llm::{
         contract::Provider,
         vendors::{
-            anthropic::Anthropic, bedrock::Bedrock, gemini::Gemini, openai_chat::OpenAiChat, rules::Rules,
+            anthropic::Anthropic, bedrock::Bedrock, gemini::Gemini, openai_chat::OpenAiChat,
+            openai_responses::OpenAiResponses, rules::Rules,
         },
     },
 };
@@ -49,7 +61,7 @@ pub fn provider(settings: &ProviderSettings, http: &Http) -> Result<Arc<dyn Prov
         ProviderKind::Gemini => Arc::new(Gemini::new(settings, http.clone())?),
         ProviderKind::Anthropic => Arc::new(Anthropic::new(settings, http.clone())?),
         ProviderKind::Bedrock => Arc::new(Bedrock::new(settings)),
+        ProviderKind::OpenaiResponses => Arc::new(OpenAiResponses::new(settings, http.clone())?),
         ProviderKind::Rules => Arc::new(Rules),
-        kind => return Err(format!("`{}` is not in this build", kind.name())),
     })
 }

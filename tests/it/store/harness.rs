@@ -125,6 +125,23 @@ impl Harness {
         }
     }
 
+    /// Makes every call that ended so much older.
+    pub(super) async fn shift_ended(&self, by: Duration) {
+        self.shift("llm_journal", "ended_at", by, "").await;
+    }
+
+    /// Moves all windows of budgets, and what is charged to them, so much into the past.
+    pub(super) async fn age_windows(&self, by: Duration) {
+        for (table, column) in [
+            ("budget_windows", "from_at"),
+            ("budget_windows", "until_at"),
+            ("llm_journal", "day_from"),
+            ("llm_journal", "month_from"),
+        ] {
+            self.shift(table, column, by, "").await;
+        }
+    }
+
     /// How many rows of the whole database hold this text anywhere, by table.
     pub(super) async fn hits(&self, marker: &str) -> Vec<(String, i64)> {
         let tables = match &self.raw {
@@ -234,6 +251,17 @@ impl Harness {
         match &self.raw {
             Raw::Sqlite(pool, _) => sqlx::query_scalar(count).fetch_one(pool).await.unwrap(),
             Raw::Postgres(pool, _) => sqlx::query_scalar(count).fetch_one(pool).await.unwrap(),
+        }
+    }
+
+    /// What was done to this subject, oldest first.
+    pub(super) async fn audit(&self, subject: &str) -> Vec<String> {
+        let actions = "SELECT action FROM audit_log WHERE subject = $1 ORDER BY id";
+        match &self.raw {
+            Raw::Sqlite(pool, _) => sqlx::query_scalar(actions).bind(subject).fetch_all(pool).await.unwrap(),
+            Raw::Postgres(pool, _) => {
+                sqlx::query_scalar(actions).bind(subject).fetch_all(pool).await.unwrap()
+            }
         }
     }
 

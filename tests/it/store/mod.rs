@@ -1,5 +1,6 @@
 //! The contract of the store, written once, run against both databases.
 
+mod budgets;
 mod claims;
 mod dead_letters;
 mod erasing;
@@ -73,12 +74,34 @@ on_both! { Harness:
     journal {
         a_call_is_sent_then_answered
         an_attempt_begins_once
+        a_reserved_call_is_sent_within_its_time
+        what_lapsed_is_given_up_or_told
+        a_reserved_call_can_end_unsent
+        an_equal_question_finds_the_newest_good_answer
         finishing_twice_changes_nothing
         an_unknown_fate_is_charged_once
         a_failed_call_has_a_ledger_row_only_when_billed
         the_journal_is_not_fenced
         an_answer_can_be_rejected
         burying_an_unusable_answer_rejects_it
+    }
+    budgets {
+        a_strict_budget_has_room_or_not
+        within_a_batch_the_earlier_call_is_served_first
+        a_call_without_a_price_needs_a_soft_budget
+        a_soft_budget_only_counts
+        both_periods_are_checked
+        what_is_held_becomes_what_is_charged_once
+        money_of_the_dead_is_given_back
+        a_call_is_charged_where_it_was_set_aside
+        a_changed_limit_keeps_what_is_spent
+        a_changed_time_zone_takes_along_what_is_spent
+        alerts_are_told_once_for_each_level
+        several_levels_at_once_are_told_each
+        a_budget_can_be_removed
+        an_impossible_budget_is_refused
+        thirty_two_at_once_never_go_over
+        alerts_are_told_once_by_many
     }
     outbox {
         a_command_is_taken_once_with_all_that_it_says
@@ -131,6 +154,7 @@ on_both! { Harness:
         nx_59_whoever_works_on_it_loses_its_ticket
         nx_59_an_erased_dead_letter_is_not_replayed
         nx_59_what_comes_late_is_not_taken_in
+        an_erased_call_gives_its_money_back_or_is_charged
     }
     forgetting {
         old_keys_are_forgotten_with_their_events
