@@ -44,7 +44,8 @@ pub trait LlmStore: Send + Sync + 'static {
     /// [`Store::maintain`]: crate::store::contract::Store::maintain
     async fn journal_lapsed(&self, limit: i64) -> Result<Vec<LapsedCall>>;
     /// The newest good answer that this tenant bought for the same step and input, whatever the event, not older than
-    /// `within`.
+    /// `within`. What was not bought but copied ([`COPIED`](crate::domain::call::COPIED)) does not count: an answer would
+    /// live for ever.
     async fn journal_recent(
         &self,
         tenant: &TenantId,

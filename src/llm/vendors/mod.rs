@@ -10,7 +10,7 @@ mod bedrock_client;
 mod bedrock_error;
 mod bedrock_handover;
 mod bedrock_stream;
-mod estimate;
+pub(crate) mod estimate;
 mod exchange;
 pub mod gemini;
 mod gemini_answer;

@@ -61,7 +61,7 @@ pub(super) async fn recent(
         "SELECT text, ledger_id FROM llm_journal
          WHERE state = 'answered' AND tenant = $1 AND step = $2 AND input_hash = $3
             AND ended_at >= clock_timestamp() - $4 * interval '1 microsecond'
-            AND NOT rejected AND text IS NOT NULL AND ledger_id IS NOT NULL
+            AND NOT rejected AND text IS NOT NULL AND ledger_id IS NOT NULL AND provider <> 'cache'
          ORDER BY ended_at DESC LIMIT 1",
     )
     .bind(indexed(tenant.as_str()))

@@ -25,7 +25,7 @@ const FIND: &str = "
 const RECENT: &str = "
     SELECT text, ledger_id FROM llm_journal
     WHERE state = 'answered' AND tenant = ?1 AND step = ?2 AND input_hash = ?3 AND ended_at >= ?4
-      AND rejected = 0 AND text IS NOT NULL AND ledger_id IS NOT NULL
+      AND rejected = 0 AND text IS NOT NULL AND ledger_id IS NOT NULL AND provider <> 'cache'
     ORDER BY ended_at DESC LIMIT 1";
 
 pub(super) async fn find(db: &Db, step: &StepKey) -> Result<Vec<JournalEntry>> {
