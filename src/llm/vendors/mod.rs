@@ -30,6 +30,8 @@ mod openai_usage;
 mod openai_vectors;
 mod portable_schema;
 pub mod rules;
+mod rules_email;
+mod rules_vector;
 mod rules_words;
 #[cfg(test)]
 mod sample;
