@@ -25,6 +25,7 @@ mod limits;
 mod llm;
 mod messages_page;
 mod messaging;
+mod money_commands;
 mod queue;
 mod schemes_roundtrip;
 mod schemes_vectors;
