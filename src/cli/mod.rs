@@ -12,6 +12,7 @@ mod intake;
 mod migrate;
 mod outbox;
 mod output;
+mod prompts;
 pub mod queue;
 mod read;
 mod schema;
@@ -65,6 +66,7 @@ enum Command {
     Outbox(outbox::OutboxCommand),
     Dlq(dlq::DlqCommand),
     Usage(usage::UsageCommand),
+    Prompts(prompts::PromptsCommand),
     Tenant(tenant::TenantCommand),
     Health(health::HealthCommand),
     Config(config::ConfigCommand),
@@ -108,6 +110,7 @@ impl Cli {
             Command::Outbox(command) => command.run(&context).await,
             Command::Dlq(command) => command.run(&context).await,
             Command::Usage(command) => command.run(&context).await,
+            Command::Prompts(command) => Box::pin(command.run(&context)).await,
             Command::Tenant(command) => command.run(&context).await,
             Command::Health(command) => command.run(&context).await,
             Command::Config(command) => command.run(&context),

@@ -15,9 +15,11 @@ impl Callbacks {
 
     /// The address in its normal form, when it begins as one of them: same scheme, host and port, and a path below
     /// theirs. Judged by its parts, so that no name, dot or user in it passes for another host or path.
-    #[must_use]
-    pub fn allowed(&self, text: &str) -> Option<Url> {
-        let url = Url::parse(text).ok()?;
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn allowed(&self, text: &str) -> Result<Url, String> {
+        let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
         let plain = url.username().is_empty() && url.password().is_none();
         // A server may undo these once more than we do.
         let hidden = ["%2e", "%2f", "%5c"].iter().any(|code| url.path().to_ascii_lowercase().contains(code));
@@ -28,7 +30,8 @@ impl Callbacks {
                     beginning.path().ends_with('/') || rest.is_empty() || rest.starts_with('/')
                 })
         };
-        (plain && !hidden && self.0.iter().any(is_below)).then_some(url)
+        let allowed = plain && !hidden && self.0.iter().any(is_below);
+        if allowed { Ok(url) } else { Err("begins as none of `webhooks.callbacks`".to_owned()) }
     }
 }
 
@@ -46,7 +49,7 @@ mod tests {
             "HTTPS://CHAT.example.com:443/in/a",
             "http://127.0.0.1:8080/anything",
         ] {
-            assert!(callbacks.allowed(good).is_some(), "{good}");
+            assert!(callbacks.allowed(good).is_ok(), "{good}");
         }
         for bad in [
             "https://chat.example.com/inside",
@@ -65,13 +68,12 @@ mod tests {
             "in/",
             "",
         ] {
-            assert!(callbacks.allowed(bad).is_none(), "{bad}");
+            assert!(callbacks.allowed(bad).is_err(), "{bad}");
         }
         let path = Callbacks::new(&["https://a.example/in".into()]);
         assert!(
-            path.allowed("https://a.example/in/x").is_some()
-                && path.allowed("https://a.example/inx").is_none()
+            path.allowed("https://a.example/in/x").is_ok() && path.allowed("https://a.example/inx").is_err()
         );
-        assert!(Callbacks::default().allowed("https://chat.example.com/in/").is_none());
+        assert!(Callbacks::default().allowed("https://chat.example.com/in/").is_err());
     }
 }

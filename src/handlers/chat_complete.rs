@@ -54,8 +54,8 @@ pub(super) async fn handle(
 
 fn callback(tools: &Tools, chat: &ChatComplete) -> Result<Option<Url>, Failure> {
     let allowed = |text: &String| {
-        let detail = "/data/callback_url: begins as none of `webhooks.callbacks`";
-        tools.callbacks.allowed(text).ok_or_else(|| Failure::new(Reason::SchemaMismatch, detail))
+        let bad = |why| Failure::new(Reason::SchemaMismatch, format!("/data/callback_url: {why}"));
+        tools.callbacks.allowed(text).map_err(bad)
     };
     chat.callback_url.as_ref().map(allowed).transpose()
 }

@@ -24,6 +24,7 @@ mod limits;
 mod llm;
 mod messages_page;
 mod messaging;
+mod ordered_work;
 mod queue;
 mod schemes_roundtrip;
 mod schemes_vectors;

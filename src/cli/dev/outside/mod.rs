@@ -2,6 +2,7 @@
 //! completions. It answers as those do, keeps a log by which tests and people judge what was really asked of
 //! it, and goes wrong on request. It merges nothing: what is sent twice is there twice.
 
+mod callback;
 mod model;
 mod openai;
 mod reply;
@@ -45,6 +46,7 @@ impl Outside {
         let router = Router::new()
             .route("/v1/chat/completions", post(openai::completions))
             .route("/{version}/{phone}/messages", post(whatsapp::messages))
+            .route("/callbacks/{*chat}", post(callback::take))
             .with_state(Arc::clone(&world));
         let service = router.into_make_service_with_connect_info::<Scissors>();
         let stopped = stop.clone().cancelled_owned();
