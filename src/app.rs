@@ -13,10 +13,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::{Clock, SystemClock},
     config::{KeySettings, Settings},
-    handlers::tools::Tools,
+    handlers::{callbacks::Callbacks, tools::Tools},
     http::Http,
     lifecycle::{ExitCode, Stop, Vitals},
-    llm::{contract::ModelHealth, gateway::Gateway, money::pricing::PriceTable},
+    llm::{
+        contract::ModelHealth, gateway::Gateway, money::pricing::PriceTable, prompts::catalogue::Catalogue,
+    },
     messaging::{self, webhook::WebhookSender},
     queue::sqs::SqsQueue,
     sources,
@@ -122,6 +124,9 @@ impl App {
             clock: Arc::clone(&clock),
             prices,
             channels: channels.keys().copied().collect(),
+            prompts: Arc::new(Catalogue::load(settings.llm.prompts.as_deref())?),
+            callbacks: Callbacks::new(&settings.webhooks.callbacks),
+            pieces: None,
         };
         let drain = settings.worker.drain;
         let parts = Parts {

@@ -6,30 +6,48 @@ use url::Url;
 /// Longest URL that is taken, in bytes.
 const LONGEST: usize = 2048;
 
-/// The URL, where it begins as one of these do: the same scheme, host and port, and a path below the same path.
-///
-/// # Errors
-/// Why it may not be posted to. Holds nothing of the URL but its origin.
-pub(crate) fn allowed(text: &str, beginnings: &[Url]) -> Result<Url, String> {
-    if text.len() > LONGEST {
-        return Err(format!("the URL is longer than {LONGEST} bytes"));
+/// The beginnings that the operator named.
+#[derive(Clone, Debug, Default)]
+pub struct Callbacks(Vec<Url>);
+
+impl Callbacks {
+    /// Of `webhooks.callbacks`.
+    ///
+    /// # Errors
+    /// When one of them is no http(s) URL.
+    pub fn new(beginnings: &[String]) -> Result<Self, String> {
+        let read = |text: &String| {
+            let url = Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+            url.ok_or_else(|| format!("webhooks.callbacks: `{text}` is no http(s) URL"))
+        };
+        beginnings.iter().map(read).collect::<Result<_, _>>().map(Self)
     }
-    let mut url = Url::parse(text).map_err(|error| format!("the URL cannot be read: {error}"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err("the URL is not http(s)".to_owned());
+
+    /// The URL, where it begins as one of them: the same scheme, host and port, and a path below theirs.
+    ///
+    /// # Errors
+    /// Why it may not be posted to. Holds nothing of the URL but its origin.
+    pub fn allowed(&self, text: &str) -> Result<Url, String> {
+        if text.len() > LONGEST {
+            return Err(format!("the URL is longer than {LONGEST} bytes"));
+        }
+        let mut url = Url::parse(text).map_err(|error| format!("the URL cannot be read: {error}"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err("the URL is not http(s)".to_owned());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("the URL holds a user: such names are made to look like hosts".to_owned());
+        }
+        if hides_a_step(url.path()) {
+            return Err("the URL's path hides a step: who reads it may leave the folder".to_owned());
+        }
+        if !self.0.iter().any(|beginning| begins(&url, beginning)) {
+            let origin = url.origin().ascii_serialization();
+            return Err(format!("nothing in webhooks.callbacks is the beginning of this URL at {origin}"));
+        }
+        url.set_fragment(None);
+        Ok(url)
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("the URL holds a user: such names are made to look like hosts".to_owned());
-    }
-    if hides_a_separator(url.path()) {
-        return Err("the URL's path hides a slash: who reads it may leave the folder".to_owned());
-    }
-    if !beginnings.iter().any(|beginning| begins(&url, beginning)) {
-        let origin = url.origin().ascii_serialization();
-        return Err(format!("nothing in webhooks.callbacks is the beginning of this URL at {origin}"));
-    }
-    url.set_fragment(None);
-    Ok(url)
 }
 
 fn begins(url: &Url, beginning: &Url) -> bool {
@@ -43,24 +61,25 @@ fn begins(url: &Url, beginning: &Url) -> bool {
     url.origin() == beginning.origin() && below
 }
 
-/// Parsing has resolved `..`, also as `%2e%2e`; what stands behind an encoded slash is resolved by nobody but the
-/// other side, after our check.
-fn hides_a_separator(path: &str) -> bool {
+/// Parsing has resolved `..`, also as `%2e%2e`. What is left of such a step (`..;`, `..%2f`) is resolved by nobody but
+/// the other side, after our check.
+fn hides_a_step(path: &str) -> bool {
     let path = path.to_ascii_lowercase();
-    path.contains("%2f") || path.contains("%5c")
+    ["..", "%2e", "%2f", "%5c"].iter().any(|step| path.contains(step))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Callbacks;
     use proptest::prelude::*;
-    use url::Url;
 
-    use super::allowed;
-
-    fn beginnings() -> Vec<Url> {
-        ["https://chat.example.com/longshore/", "http://127.0.0.1:9000/exact", "https://whole.example.com"]
-            .map(|text| Url::parse(text).unwrap())
-            .to_vec()
+    fn callbacks() -> Callbacks {
+        let beginnings = [
+            "https://chat.example.com/longshore/",
+            "http://127.0.0.1:9000/exact",
+            "https://whole.example.com",
+        ];
+        Callbacks::new(&beginnings.map(str::to_owned)).unwrap()
     }
 
     #[test]
@@ -76,7 +95,7 @@ mod tests {
             "https://whole.example.com",
             "https://whole.example.com/anything",
         ] {
-            let url = allowed(good, &beginnings()).unwrap_or_else(|why| panic!("{good}: {why}"));
+            let url = callbacks().allowed(good).unwrap_or_else(|why| panic!("{good}: {why}"));
             assert_eq!(url.fragment(), None, "{good}");
         }
     }
@@ -98,6 +117,8 @@ mod tests {
             "https://chat.example.com/longshore/%2e%2e/admin",
             "https://chat.example.com/longshore/%2E%2e%2Fadmin",
             "https://chat.example.com/longshore/..%5cadmin",
+            "https://chat.example.com/longshore/..;/admin",
+            "https://chat.example.com/longshore/x%2e%2e;/admin",
             "https://chat.example.com/longshore\\..\\admin",
             "http://127.0.0.1:9000/exactly",
             "http://127.0.0.1:90/exact",
@@ -108,21 +129,22 @@ mod tests {
             "/longshore/a",
             "",
         ] {
-            assert!(allowed(bad, &beginnings()).is_err(), "{bad}");
+            assert!(callbacks().allowed(bad).is_err(), "{bad}");
         }
         assert!(
-            allowed("https://chat.example.com/longshore/a", &[]).is_err(),
+            Callbacks::default().allowed("https://chat.example.com/longshore/a").is_err(),
             "none is named: none is allowed"
         );
         let long = format!("https://chat.example.com/longshore/{}", "a".repeat(3_000));
-        assert!(allowed(&long, &beginnings()).is_err());
+        assert!(callbacks().allowed(&long).is_err());
+        assert!(Callbacks::new(&["ftp://chat.example.com/".to_owned()]).is_err());
     }
 
     proptest! {
         #[test]
         fn whatever_is_allowed_goes_to_a_named_host_below_its_path(tail in "[ -~]{0,40}", before in "[ -~]{0,20}") {
             for text in [format!("https://chat.example.com{tail}"), format!("https://{before}chat.example.com/longshore/{tail}")] {
-                if let Ok(url) = allowed(&text, &beginnings()) {
+                if let Ok(url) = callbacks().allowed(&text) {
                     prop_assert_eq!(url.host_str(), Some("chat.example.com"));
                     prop_assert!(url.path().starts_with("/longshore/") && !url.path().contains("/../"));
                 }

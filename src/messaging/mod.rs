@@ -9,7 +9,7 @@ use crate::{
     messaging::{contract::ChannelSender, whatsapp::Whatsapp},
 };
 
-mod callback;
+pub mod callback;
 pub mod contract;
 mod pressure;
 pub mod webhook;

@@ -15,7 +15,7 @@ use crate::{
         ids::{CommandId, sha256_hex},
     },
     http::{Answer, Http, Post, SendError},
-    messaging::callback,
+    messaging::callback::Callbacks,
     retry::RetryHints,
     signature::{Key, is_id},
 };
@@ -60,7 +60,7 @@ pub struct WebhookSender {
     http: Http,
     clock: Arc<dyn Clock>,
     alert_url: Option<Url>,
-    callbacks: Vec<Url>,
+    callbacks: Callbacks,
     key_id: String,
     secret: Option<SecretRef>,
     timeout: Duration,
@@ -72,21 +72,17 @@ impl WebhookSender {
     /// # Errors
     /// When one of them is none; the text names the setting.
     pub fn new(settings: &WebhookSettings, http: Http, clock: Arc<dyn Clock>) -> Result<Self, String> {
-        let read = |name: &str, text: &String| {
+        let read = |text: &String| {
             Url::parse(text.trim())
                 .ok()
                 .filter(|url| matches!(url.scheme(), "http" | "https"))
-                .ok_or_else(|| format!("webhooks.{name} `{text}` is no http(s) URL"))
+                .ok_or_else(|| format!("webhooks.alert_url: `{text}` is no http(s) URL"))
         };
         Ok(Self {
             http,
             clock,
-            alert_url: settings.alert_url.as_ref().map(|url| read("alert_url", url)).transpose()?,
-            callbacks: settings
-                .callbacks
-                .iter()
-                .map(|url| read("callbacks", url))
-                .collect::<Result<_, _>>()?,
+            alert_url: settings.alert_url.as_ref().map(read).transpose()?,
+            callbacks: Callbacks::new(&settings.callbacks)?,
             key_id: settings.key_id.clone(),
             secret: settings.secret.clone(),
             timeout: settings.timeout,
@@ -98,7 +94,7 @@ impl WebhookSender {
         let (name, url) = match to {
             WebhookTarget::Alerts => ("alerts", self.alert_url.clone().ok_or_else(no_alert_url)),
             WebhookTarget::Callback(url) => {
-                ("callback", callback::allowed(url, &self.callbacks).map_err(|why| refused("callback", why)))
+                ("callback", self.callbacks.allowed(url).map_err(|why| refused("callback", why)))
             }
         };
         let sent = match url {
@@ -116,7 +112,7 @@ impl WebhookSender {
     /// Posts a piece of an answer to a callback: one attempt with little patience, since the next piece follows. `id`
     /// tells the pieces apart: letters, digits, `_` and `-`, at most 128.
     pub async fn post_now(&self, url: &str, id: &str, event_type: &str, data: &Value) -> Posted {
-        let url = match callback::allowed(url, &self.callbacks) {
+        let url = match self.callbacks.allowed(url) {
             Ok(url) if is_id(id, LONGEST_ID) => url,
             Ok(_) => return Posted::Failed(format!("`{id}` cannot be a webhook-id")),
             Err(why) => return Posted::Failed(why),

@@ -13,9 +13,9 @@ use longshore::{
         reason::Reason,
         record::{DELETED, LedgerStatus, STALE, Write},
     },
-    handlers::{handle, tools::Tools},
+    handlers::{callbacks::Callbacks, handle, tools::Tools},
     http::Http,
-    llm::{gateway::Gateway, money::pricing::PriceTable},
+    llm::{gateway::Gateway, money::pricing::PriceTable, prompts::catalogue::Catalogue},
     store::{
         contract::{Claim, ClaimRequest, Store, UsageFilter, Work},
         group::GroupCommit,
@@ -56,6 +56,9 @@ impl Workshop {
             clock,
             prices,
             channels: [Channel::Whatsapp].into(),
+            prompts: Arc::new(Catalogue::load(None).unwrap()),
+            callbacks: Callbacks::default(),
+            pieces: None,
         };
         let mut world = World::new();
         world.drills = true;
@@ -145,7 +148,7 @@ async fn wa_26_a_message_is_read_once_stored_and_answered() {
     let history = shop.store.event_history(&event.key).await.unwrap().unwrap();
     assert_eq!((history.calls.len(), history.commands.len(), history.results.len()), (1, 1, 1));
     let Write::Result(result) = &outcome.writes[3] else { panic!() };
-    assert_eq!((result.calls.len(), result.prompt.as_str()), (1, "message_reading@1"));
+    assert_eq!((result.calls.len(), result.prompt.as_str()), (1, "message_reading@2"));
     assert_eq!(shop.property("whatsapp", "34611222333", "lead_stage").await, Some(reading.lead_stage));
 }
 

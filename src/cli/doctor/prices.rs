@@ -26,16 +26,16 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
         let Some(model) = provider.model.as_ref().filter(|_| provider.kind != ProviderKind::Rules) else {
             continue;
         };
-        match table.cost(&Used { model, tier: None, usage: &Usage::default(), at: now }) {
+        let used = Used { model, tier: provider.service_tier.as_deref(), usage: &Usage::default(), at: now };
+        match table.cost(&used) {
             None => found.push(unknown(name, model, settings.llm.unpriced)),
-            Some((_, as_of)) => {
-                known += 1;
-                found.extend(old(model, &as_of, now));
-            }
+            Some(_) => known += 1,
         }
     }
+    found.extend(old(table.as_of(), now));
     if found.is_empty() {
-        found.push(Finding::ok("prices", format!("of {known} configured models are known")));
+        let detail = format!("as of {}, {known} configured models are in the table", table.as_of());
+        found.push(Finding::ok("prices", detail));
     }
     found
 }
@@ -53,11 +53,15 @@ fn unknown(name: &str, model: &str, unpriced: Unpriced) -> Finding {
     )
 }
 
-fn old(model: &str, as_of: &str, now: Timestamp) -> Option<Finding> {
+fn old(as_of: &str, now: Timestamp) -> Option<Finding> {
     let day = Timestamp::parse_rfc3339(&format!("{as_of}T00:00:00Z"))?;
     let days = now.since(day).as_secs() / (24 * 3600);
     (now.since(day) > OLD).then(|| {
-        let detail = format!("the price of `{model}` is {days} days old ({as_of})");
-        Finding::warn("prices", detail, "look at the maker's price page, and put changes into llm.prices")
+        let detail = format!("the newest price of the table is {days} days old ({as_of})");
+        Finding::warn(
+            "prices",
+            detail,
+            "look at the makers' price pages, and put changes into a table at llm.prices",
+        )
     })
 }

@@ -1,23 +1,19 @@
 //! Signed requests to our own systems, as their receiver sees them: proved by the house's own schemes, recognisable
 //! when they are repeated, and never sent to a place that nobody named.
 
+mod receiver;
+
 use std::{
-    collections::VecDeque,
+    io::Write as _,
     os::unix::fs::PermissionsExt as _,
-    sync::{Arc, Mutex},
+    process::{Command as Process, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
-use axum::{
-    Router,
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri},
-    response::IntoResponse,
-};
 use longshore::{
     clock::{Clock, SystemClock},
-    config::{KeySettings, SourceSettings, WebhookSettings, secret::SecretRef},
+    config::{WebhookSettings, secret::SecretRef},
     domain::{
         command::{Action, Command, Pause, Sent, WebhookTarget},
         envelope::HttpRequest,
@@ -28,84 +24,19 @@ use longshore::{
     },
     http::Http,
     messaging::webhook::{Posted, WebhookSender},
-    sources::{inspect::prove, schemes::SCHEMES},
     store::contract::{Claim, ClaimRequest},
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::net::TcpListener;
 
-use crate::world::{Kind, Knobs, World, on_both};
+use crate::{
+    webhooks::receiver::{Receiver, verdict},
+    world::{Kind, Knobs, World, on_both},
+};
 
 const SECRET: &str = "whsec_d2ViaG9vay1rZXktb2YtdGhlLXRlc3RzLTAxMjM=";
 const OTHER: &str = "whsec_c3RyYW5nZXItMDEyMzQ1Njc4OTAxMjM0NTY3ODk=";
 const SOON: Duration = Duration::from_secs(30);
-
-/// What the receiver answers, in order; the last for ever.
-type Plan = VecDeque<(u16, &'static [(&'static str, &'static str)], Duration)>;
-
-/// Somebody who takes signed requests.
-struct Receiver {
-    base: String,
-    seen: watch::Receiver<Vec<HttpRequest>>,
-    server: JoinHandle<()>,
-}
-
-struct Desk {
-    plan: Mutex<Plan>,
-    seen: watch::Sender<Vec<HttpRequest>>,
-}
-
-impl Receiver {
-    async fn start(plan: &[(u16, &'static [(&'static str, &'static str)], Duration)]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        let (told, seen) = watch::channel(Vec::new());
-        let desk = Arc::new(Desk { plan: Mutex::new(plan.iter().copied().collect()), seen: told });
-        let router = Router::new().fallback(take).with_state(desk);
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { base, seen, server }
-    }
-
-    async fn answering(status: u16) -> Self {
-        Self::start(&[(status, &[], Duration::ZERO)]).await
-    }
-
-    fn seen(&self) -> Vec<HttpRequest> {
-        self.seen.borrow().clone()
-    }
-
-    async fn until(&mut self, requests: usize) -> Vec<HttpRequest> {
-        let enough = self.seen.wait_for(|seen| seen.len() >= requests);
-        tokio::time::timeout(SOON, enough).await.expect("not in time").unwrap().clone()
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
-async fn take(State(desk): State<Arc<Desk>>, uri: Uri, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
-    let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
-    let request = HttpRequest {
-        method: "POST".to_owned(),
-        url: uri.to_string(),
-        headers: headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
-        body: body.to_vec(),
-    };
-    desk.seen.send_modify(|seen| seen.push(request));
-    let (status, more, wait) = {
-        let mut plan = desk.plan.lock().unwrap();
-        if plan.len() > 1 { plan.pop_front().unwrap() } else { plan[0] }
-    };
-    tokio::time::sleep(wait).await;
-    let mut answer = HeaderMap::new();
-    for (name, value) in more {
-        answer.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
-    (StatusCode::from_u16(status).unwrap(), answer)
-}
 
 /// A sender and its key, which lies in a file.
 struct Bench {
@@ -132,16 +63,6 @@ impl Bench {
         let data = json!({ "tenant": "acme", "percent": 80, "text": "Größe 👋" });
         self.sender.send(&CommandId::from(id), to, "longshore.budget.alert.v1", &data).await
     }
-}
-
-/// As whoever receives it would check it.
-fn verdict(scheme: &str, key: &str, request: &HttpRequest) -> Result<(), Reason> {
-    let row = SCHEMES.iter().find(|row| row.name == scheme).unwrap();
-    let settings = SourceSettings {
-        keys: vec![KeySettings::of_text("k-1", key)],
-        ..SourceSettings::of_vendor("standard-webhooks").unwrap()
-    };
-    prove(row, &settings, request, SystemClock.now()).map_err(|(reason, _)| reason)
 }
 
 #[tokio::test]
@@ -174,6 +95,38 @@ async fn nx_58_the_receiver_proves_it_with_the_key_and_nothing_that_was_altered(
             assert_eq!(verdict(scheme, SECRET, &altered), Err(Reason::SigInvalid), "{scheme}: {name}");
         }
     }
+}
+
+/// The example in the page for those who receive, as it stands there.
+#[tokio::test]
+async fn nx_58_the_example_for_receivers_tells_a_good_request_from_an_altered_one() {
+    let receiver = Receiver::answering(200).await;
+    let bench = bench(Some(receiver.base.clone()), Vec::new());
+    bench.send("wa:1:x.y@0#0", &WebhookTarget::Alerts).await;
+    let request = receiver.seen().remove(0);
+    assert_eq!(example_accepts(SECRET, &request), Some(0));
+    assert_eq!(example_accepts(OTHER, &request), Some(1), "another key");
+    let mut altered = request.clone();
+    altered.body[20] ^= 1;
+    assert_eq!(example_accepts(SECRET, &altered), Some(1), "an altered body");
+    let mut old = request;
+    let time = old.headers.iter_mut().find(|(name, _)| name == "webhook-timestamp").unwrap();
+    time.1 = (time.1.parse::<i64>().unwrap() - 301).to_string();
+    assert_eq!(example_accepts(SECRET, &old), Some(1), "an old one");
+}
+
+fn example_accepts(key: &str, request: &HttpRequest) -> Option<i32> {
+    let page = include_str!("../../../docs/MESSAGES.md");
+    let (_, code) = page.split_once("<!-- example: python-verify -->\n```python\n").unwrap();
+    let (code, _) = code.split_once("```").unwrap();
+    let mut python = Process::new("python3");
+    python.args(["-c", code]).env("WEBHOOK_KEY", key).stdin(Stdio::piped());
+    for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
+        python.env(name.to_uppercase().replace('-', "_"), request.header(name).unwrap());
+    }
+    let mut child = python.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(&request.body).unwrap();
+    child.wait().unwrap().code()
 }
 
 #[tokio::test]
