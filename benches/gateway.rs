@@ -32,13 +32,11 @@ use longshore::{
     },
     http::Http,
     llm::{
-        contract::{
-            AnswerShape, CallError, Completion, Finish, Policy, PromptRef, Provider, Question, Request,
-            StepContext, Turn,
-        },
+        contract::{AnswerShape, Policy, PromptRef, Question, StepContext, Turn},
         gateway::Gateway,
         models::Models,
         money::pricing::PriceTable,
+        wire::{CallError, Completion, Finish, Provider, Request},
     },
     store::{contract::Store, group::GroupCommit, postgres::PostgresStore, sqlite::SqliteStore},
 };

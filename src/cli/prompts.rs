@@ -16,13 +16,14 @@ use crate::{
     http::Http,
     lifecycle::{ExitCode, Stop},
     llm::{
-        contract::{AnswerShape, Finish, Question, Request},
+        contract::{AnswerShape, Question},
         models::Model,
         prompts::{
             cases::{Case, Tried, Verdict},
             catalogue::Catalogue,
             prompt::Prompt,
         },
+        wire::{Finish, Request},
     },
 };
 

@@ -13,10 +13,11 @@ use crate::{
         outcome::Failure,
     },
     llm::{
-        contract::{AnswerShape, CallError, Completion, EmbedRequest, Finish, Person, PromptRef, Request},
+        contract::{AnswerShape, Person, PromptRef},
         gate::{breaker::Shut, gates::Gates},
         models::Model,
         vendors::estimate,
+        wire::{CallError, Completion, EmbedRequest, Finish, Request},
     },
     store::contract::StoreError,
 };

@@ -14,9 +14,10 @@ use crate::{
     },
     llm::{
         attempt::{Attempt, Wanted, ledger_id, stored_text},
-        contract::{AnswerShape, CallError, Completion, Finish, Request},
+        contract::AnswerShape,
         models::Model,
         money::pricing::{PriceTable, Used},
+        wire::{CallError, Completion, Finish, Request},
     },
 };
 

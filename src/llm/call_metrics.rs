@@ -9,8 +9,8 @@ use crate::{
         record::LedgerRow,
     },
     llm::{
-        contract::{CallError, Completion},
         models::Model,
+        wire::{CallError, Completion},
     },
 };
 

@@ -18,9 +18,9 @@ use crate::{
         attempt::{Attempt, Attempted, Seen, Stored, Wanted, seen, stored_text},
         books::Books,
         call_metrics,
-        contract::{CallError, Completion, Embedded, Finish},
         gate::gates::{Obstacle, PATIENCE, Permit},
         next, over_budget,
+        wire::{CallError, Completion, Embedded, Finish},
     },
     retry::RetryPolicy,
     store::{

@@ -20,3 +20,4 @@ mod route_walk;
 mod turns;
 mod vectors;
 pub mod vendors;
+pub mod wire;

@@ -7,8 +7,8 @@ use crate::{
     domain::ids::{TenantId, sha256_hex},
     http::Http,
     llm::{
-        contract::Provider,
         vendors::{self, rules},
+        wire::Provider,
     },
     retry::RetryPolicy,
 };

@@ -7,12 +7,12 @@ use crate::{
     llm::{
         attempt::Attempted,
         books::finish_word,
-        contract::{CallError, Completion, Finish, Rejection},
         gate::{
             breaker::{Shut, Verdict},
             gates::{PATIENCE, Used},
         },
         models::Model,
+        wire::{CallError, Completion, Finish, Rejection},
     },
 };
 
@@ -262,9 +262,9 @@ mod tests {
         http::Http,
         llm::{
             attempt::Attempted,
-            contract::{CallError, Finish, Rejection},
             gate::breaker::Shut,
             models::Model,
+            wire::{CallError, Finish, Rejection},
         },
     };
 

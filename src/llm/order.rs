@@ -11,9 +11,10 @@ use crate::{
     domain::call::StepKey,
     llm::{
         attempt::Wanted,
-        contract::{EmbedRequest, Pieces, Policy, PromptRef, Question, Request, StepContext, Turn},
+        contract::{Pieces, Policy, PromptRef, Question, StepContext, Turn},
         models::Model,
         question_key,
+        wire::{EmbedRequest, Request},
     },
 };
 

@@ -110,7 +110,7 @@ fn rules_of_keys_sources_and_providers() {
             "warning: sources.wa.tenant",
             "llm.providers.openai.model: is missing",
             "llm.providers.openai.api_key: is missing",
-            "tenants.acme.llm: unknown provider `opnai` (did you mean `openai`?)",
+            "tenants.acme.llm: unknown route or provider `opnai` (did you mean `openai`?)",
         ],
     );
 }

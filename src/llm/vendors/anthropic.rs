@@ -11,7 +11,7 @@ use crate::{
     config::{ProviderSettings, SchemaSupport, secret::SecretRef},
     http::{Http, Post},
     llm::{
-        contract::{AnswerShape, CallError, Completion, Pieces, Provider, Request},
+        contract::{AnswerShape, Pieces},
         vendors::{
             anthropic_answer, anthropic_error, anthropic_stream,
             exchange::{Reply, endpoint, exchange},
@@ -19,6 +19,7 @@ use crate::{
             portable_schema::portable,
             schema_words::system,
         },
+        wire::{CallError, Completion, Provider, Request},
     },
 };
 

@@ -6,8 +6,8 @@ use crate::{
     domain::usage::{Usage, UsageSource},
     http::Answer,
     llm::{
-        contract::{Completion, Finish, Request},
         vendors::estimate::estimated,
+        wire::{Completion, Finish, Request},
     },
 };
 
@@ -84,7 +84,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{counted, finish};
-    use crate::{domain::usage::Usage, llm::contract::Finish};
+    use crate::{domain::usage::Usage, llm::wire::Finish};
 
     #[test]
     fn the_input_count_excludes_what_a_cache_held() {

@@ -9,8 +9,8 @@ use crate::{
     domain::timestamp::Timestamp,
     http::Answer,
     llm::{
-        contract::{CallError, Rejection},
         vendors::{anthropic_answer::word, exchange::is_from_a_gateway},
+        wire::{CallError, Rejection},
     },
     retry::{RetryHints, http_date},
 };

@@ -6,13 +6,14 @@ use crate::{
     domain::usage::{Usage, UsageSource},
     http::Opened,
     llm::{
-        contract::{CallError, Completion, Pieces, Request},
+        contract::Pieces,
         vendors::{
             anthropic_answer::{counted, finish, word},
             anthropic_error, estimate,
             patience::Patience,
             sse::Events,
         },
+        wire::{CallError, Completion, Request},
     },
 };
 

@@ -19,7 +19,7 @@ use tokio::sync::OnceCell;
 use crate::{
     config::{ProviderSettings, SchemaSupport},
     llm::{
-        contract::{AnswerShape, CallError, Completion, Pieces, Provider, Rejection, Request, Role},
+        contract::{AnswerShape, Pieces, Role},
         vendors::{
             bedrock_answer::{self, Place},
             bedrock_client, bedrock_error,
@@ -29,6 +29,7 @@ use crate::{
             portable_schema::portable,
             schema_words::system,
         },
+        wire::{CallError, Completion, Provider, Rejection, Request},
     },
 };
 

@@ -8,8 +8,8 @@ use aws_sdk_bedrockruntime::{
 use crate::{
     domain::usage::{Usage, UsageSource},
     llm::{
-        contract::{Completion, Finish, Request},
         vendors::{bedrock_tool, estimate::estimated},
+        wire::{Completion, Finish, Request},
     },
 };
 
@@ -97,7 +97,7 @@ mod tests {
     use aws_sdk_bedrockruntime::types::{CacheDetail, CacheTtl, StopReason, TokenUsage};
 
     use super::{Place, counted, finish};
-    use crate::{domain::usage::Usage, llm::contract::Finish};
+    use crate::{domain::usage::Usage, llm::wire::Finish};
 
     #[test]
     fn the_input_count_excludes_what_a_cache_held() {

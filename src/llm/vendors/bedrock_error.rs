@@ -10,8 +10,8 @@ use aws_sdk_bedrockruntime::{
 
 use crate::{
     llm::{
-        contract::{CallError, Rejection},
         vendors::exchange::is_from_a_gateway,
+        wire::{CallError, Rejection},
     },
     retry::RetryHints,
 };

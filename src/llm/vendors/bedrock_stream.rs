@@ -10,13 +10,14 @@ use aws_sdk_bedrockruntime::{
 use crate::{
     domain::usage::UsageSource,
     llm::{
-        contract::{CallError, Completion, Finish, Pieces, Request},
+        contract::Pieces,
         vendors::{
             bedrock_answer::{Place, counted, finish},
             bedrock_error,
             estimate::estimated,
             patience::Patience,
         },
+        wire::{CallError, Completion, Finish, Request},
     },
 };
 

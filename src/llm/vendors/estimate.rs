@@ -2,7 +2,7 @@
 
 use crate::{
     domain::usage::Usage,
-    llm::contract::{AnswerShape, Request},
+    llm::{contract::AnswerShape, wire::Request},
 };
 
 /// Characters of one token, roughly.

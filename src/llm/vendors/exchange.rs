@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::{
     http::{Answer, Http, Opened, Post, SendError},
-    llm::contract::CallError,
+    llm::wire::CallError,
 };
 
 /// What comes back.

@@ -11,7 +11,7 @@ use crate::{
     config::{ProviderSettings, SchemaSupport, secret::SecretRef},
     http::{Http, Post},
     llm::{
-        contract::{AnswerShape, CallError, Completion, EmbedRequest, Embedded, Provider, Request, Role},
+        contract::{AnswerShape, Role},
         vendors::{
             exchange::{Reply, endpoint, exchange},
             gemini_answer, gemini_error, gemini_stream, gemini_vectors,
@@ -19,6 +19,7 @@ use crate::{
             portable_schema::portable,
             schema_words::system,
         },
+        wire::{CallError, Completion, EmbedRequest, Embedded, Provider, Request},
     },
 };
 

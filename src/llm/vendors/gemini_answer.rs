@@ -6,8 +6,8 @@ use crate::{
     domain::usage::{Usage, UsageSource},
     http::Answer,
     llm::{
-        contract::{Completion, Finish, Request},
         vendors::estimate::estimated,
+        wire::{Completion, Finish, Request},
     },
 };
 
@@ -108,7 +108,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{counted, finish, text};
-    use crate::{domain::usage::Usage, llm::contract::Finish};
+    use crate::{domain::usage::Usage, llm::wire::Finish};
 
     #[test]
     fn candidates_exclude_thoughts_and_the_prompt_includes_the_cache() {

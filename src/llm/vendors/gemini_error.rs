@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::{
     http::Answer,
     llm::{
-        contract::{CallError, Rejection},
         vendors::{exchange::is_from_a_gateway, gemini_answer::word},
+        wire::{CallError, Rejection},
     },
     retry::RetryHints,
 };

@@ -7,7 +7,7 @@ use crate::{
     domain::usage::{Usage, UsageSource},
     http::Opened,
     llm::{
-        contract::{CallError, Completion, Finish, Pieces, Request},
+        contract::Pieces,
         vendors::{
             estimate,
             gemini_answer::{counted, finish, served_tier, text, word},
@@ -15,6 +15,7 @@ use crate::{
             patience::Patience,
             sse::Events,
         },
+        wire::{CallError, Completion, Finish, Request},
     },
 };
 

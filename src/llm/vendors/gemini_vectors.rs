@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use crate::{
     domain::usage::{Usage, UsageSource},
     llm::{
-        contract::{CallError, EmbedRequest, Embedded},
         vendors::{
             estimate,
             gemini_answer::{counted, word},
         },
+        wire::{CallError, EmbedRequest, Embedded},
     },
 };
 

@@ -47,11 +47,11 @@ use crate::{
     config::{ProviderKind, ProviderSettings},
     http::Http,
     llm::{
-        contract::Provider,
         vendors::{
             anthropic::Anthropic, bedrock::Bedrock, gemini::Gemini, openai_chat::OpenAiChat,
             openai_responses::OpenAiResponses, rules::Rules,
         },
+        wire::Provider,
     },
 };
 

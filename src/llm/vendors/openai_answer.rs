@@ -6,11 +6,11 @@ use crate::{
     domain::usage::UsageSource,
     http::Answer,
     llm::{
-        contract::{Completion, Finish, Request},
         vendors::{
             estimate::estimated,
             openai_usage::{self, counted},
         },
+        wire::{Completion, Finish, Request},
     },
 };
 
@@ -69,7 +69,7 @@ mod tests {
     use serde_json::json;
 
     use super::{content, finish};
-    use crate::llm::contract::Finish;
+    use crate::llm::wire::Finish;
 
     #[test]
     fn only_stop_with_a_text_is_success() {

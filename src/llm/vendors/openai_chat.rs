@@ -9,7 +9,7 @@ use crate::{
     config::{ProviderSettings, SchemaSupport},
     http::Http,
     llm::{
-        contract::{AnswerShape, CallError, Completion, EmbedRequest, Embedded, Provider, Request},
+        contract::AnswerShape,
         vendors::{
             exchange::Reply,
             openai_answer,
@@ -20,6 +20,7 @@ use crate::{
             portable_schema::portable,
             schema_words::system,
         },
+        wire::{CallError, Completion, EmbedRequest, Embedded, Provider, Request},
     },
 };
 
@@ -141,8 +142,9 @@ mod tests {
         config::{ProviderKind, ProviderSettings, SchemaSupport},
         http::Http,
         llm::{
-            contract::{AnswerShape, Pieces, Request},
+            contract::{AnswerShape, Pieces},
             vendors::sample,
+            wire::Request,
         },
     };
 

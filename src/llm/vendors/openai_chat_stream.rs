@@ -6,7 +6,7 @@ use sse_stream::Sse;
 use crate::{
     domain::usage::{Usage, UsageSource},
     llm::{
-        contract::{CallError, Completion, Pieces, Request},
+        contract::Pieces,
         vendors::{
             estimate,
             openai_answer::{content, finish, word},
@@ -14,6 +14,7 @@ use crate::{
             openai_events::{Heard, Step},
             openai_usage::{self, counted},
         },
+        wire::{CallError, Completion, Request},
     },
 };
 

@@ -11,11 +11,11 @@ use crate::{
     domain::ids::CorrelationId,
     http::{Answer, Http, Post},
     llm::{
-        contract::CallError,
         vendors::{
             exchange::{self, Reply, exchange},
             openai_error,
         },
+        wire::CallError,
     },
 };
 

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::{
     http::Answer,
     llm::{
-        contract::{CallError, Rejection},
         vendors::{exchange::is_from_a_gateway, wait_hint},
+        wire::{CallError, Rejection},
     },
     retry::RetryHints,
 };
@@ -181,7 +181,7 @@ mod tests {
     use super::{classify, inside};
     use crate::{
         http::Answer,
-        llm::contract::{CallError, Rejection},
+        llm::wire::{CallError, Rejection},
     };
 
     fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &'static [u8]) -> Answer {

@@ -7,8 +7,9 @@ use sse_stream::Sse;
 use crate::{
     http::Opened,
     llm::{
-        contract::{CallError, Completion, Finish, Pieces, Request},
+        contract::Pieces,
         vendors::{openai_endpoint::left, sse::Events},
+        wire::{CallError, Completion, Finish, Request},
     },
 };
 

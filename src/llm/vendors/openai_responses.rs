@@ -9,7 +9,7 @@ use crate::{
     config::{ProviderSettings, SchemaSupport},
     http::Http,
     llm::{
-        contract::{AnswerShape, CallError, Completion, EmbedRequest, Embedded, Provider, Request},
+        contract::AnswerShape,
         vendors::{
             exchange::Reply,
             openai_endpoint::{Ask, Endpoint, success},
@@ -20,6 +20,7 @@ use crate::{
             portable_schema::portable,
             schema_words::system,
         },
+        wire::{CallError, Completion, EmbedRequest, Embedded, Provider, Request},
     },
 };
 
@@ -136,8 +137,9 @@ mod tests {
         config::{ProviderKind, ProviderSettings, SchemaSupport},
         http::Http,
         llm::{
-            contract::{AnswerShape, Pieces, Request, Turn},
+            contract::{AnswerShape, Pieces, Turn},
             vendors::sample,
+            wire::Request,
         },
     };
 

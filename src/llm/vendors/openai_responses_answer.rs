@@ -5,13 +5,13 @@ use serde_json::Value;
 use crate::{
     domain::usage::{Usage, UsageSource},
     llm::{
-        contract::{CallError, Completion, Finish, Request},
         vendors::{
             estimate,
             openai_answer::word,
             openai_error,
             openai_usage::{self, counted},
         },
+        wire::{CallError, Completion, Finish, Request},
     },
 };
 
@@ -118,8 +118,8 @@ mod tests {
     use crate::{
         domain::usage::{Usage, UsageSource},
         llm::{
-            contract::{CallError, Completion, Finish, Rejection},
             vendors::sample,
+            wire::{CallError, Completion, Finish, Rejection},
         },
     };
 

@@ -4,12 +4,13 @@ use serde_json::Value;
 use sse_stream::Sse;
 
 use crate::llm::{
-    contract::{CallError, Completion, Pieces, Request},
+    contract::Pieces,
     vendors::{
         openai_error,
         openai_events::{Heard, Step},
         openai_responses_answer::{self, Said},
     },
+    wire::{CallError, Completion, Request},
 };
 
 /// What came until now.

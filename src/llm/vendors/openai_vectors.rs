@@ -7,7 +7,6 @@ use crate::{
     domain::usage::{Usage, UsageSource},
     http::Http,
     llm::{
-        contract::{CallError, EmbedRequest, Embedded},
         vendors::{
             estimate,
             exchange::Reply,
@@ -16,6 +15,7 @@ use crate::{
             openai_events::unasked,
             openai_usage::counted_input,
         },
+        wire::{CallError, EmbedRequest, Embedded},
     },
 };
 

@@ -10,13 +10,14 @@ use serde_json::{Map, Value, json};
 use crate::{
     domain::usage::{Usage, UsageSource},
     llm::{
-        contract::{AnswerShape, CallError, Completion, EmbedRequest, Embedded, Finish, Provider, Request},
+        contract::AnswerShape,
         prompts::fence,
         vendors::{
             rules_email::{ORDER, draft},
             rules_vector::vector,
             rules_words::{Language, Wish, language, mood, wish},
         },
+        wire::{CallError, Completion, EmbedRequest, Embedded, Finish, Provider, Request},
     },
 };
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::{
     domain::ids::CorrelationId,
-    llm::contract::{AnswerShape, Request, Turn},
+    llm::{
+        contract::{AnswerShape, Turn},
+        wire::Request,
+    },
 };
 
 /// Asks `m` to be brief.

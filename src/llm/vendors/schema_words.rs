@@ -4,10 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     config::SchemaSupport,
-    llm::{
-        contract::{AnswerShape, Request},
-        vendors::portable_schema::portable,
-    },
+    llm::{contract::AnswerShape, vendors::portable_schema::portable, wire::Request},
 };
 
 /// The system text; with the schema where the server enforces none.

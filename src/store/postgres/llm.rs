@@ -18,9 +18,10 @@ use crate::{
             LedgerQuery, LlmStore, PricedRow, Result, SimilarItem, SimilarQuery, UsageFilter, UsageRow,
         },
         postgres::{
-            PostgresStore, budgets, calls,
+            budgets, calls,
             db::{read, transact},
             embeddings, journal, ledger, rates,
+            store::PostgresStore,
         },
     },
 };

@@ -27,11 +27,13 @@ mod replay;
 mod reports;
 mod schema;
 mod settle;
+mod store;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::PgPool;
+
+pub use crate::store::postgres::store::PostgresStore;
 
 use crate::{
     domain::{
@@ -51,23 +53,6 @@ use crate::{
         postgres::db::{read, transact},
     },
 };
-
-/// A store in one schema of a PostgreSQL database: the first of the connection's `search_path`.
-#[derive(Debug)]
-pub struct PostgresStore {
-    pool: PgPool,
-}
-
-impl PostgresStore {
-    /// Opens a pool of so many connections, at least one, to a `postgres://` URL. Never migrates by itself.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`](crate::store::contract::StoreError::Unavailable) when the server does not
-    /// answer, `Refused` when it refuses or the URL cannot be read; the URL is part of neither text.
-    pub async fn connect(url: &str, connections: u32) -> Result<Self> {
-        Ok(Self { pool: db::connect(url, connections).await? })
-    }
-}
 
 #[async_trait]
 impl Store for PostgresStore {

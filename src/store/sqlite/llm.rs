@@ -16,7 +16,7 @@ use crate::{
         contract::{
             LedgerQuery, LlmStore, PricedRow, Result, SimilarItem, SimilarQuery, UsageFilter, UsageRow,
         },
-        sqlite::{SqliteStore, budgets, calls, embeddings, journal, ledger, rates},
+        sqlite::{budgets, calls, embeddings, journal, ledger, rates, store::SqliteStore},
     },
 };
 

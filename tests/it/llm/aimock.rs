@@ -7,7 +7,10 @@ use std::time::Duration;
 use longshore::{
     config::ProviderKind,
     domain::usage::{Usage, UsageSource},
-    llm::contract::{CallError, Completion, EmbedRequest, Finish, Rejection, Request, Turn},
+    llm::{
+        contract::Turn,
+        wire::{CallError, Completion, EmbedRequest, Finish, Rejection, Request},
+    },
 };
 use serde_json::json;
 

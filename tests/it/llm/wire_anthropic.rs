@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, stream};
 use longshore::{
     config::{ProviderKind, ProviderSettings, SchemaSupport},
     domain::usage::{Usage, UsageSource},
-    llm::contract::{CallError, Finish, Rejection},
+    llm::wire::{CallError, Finish, Rejection},
 };
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, stream};
 use longshore::{
     config::{ProviderKind, SchemaSupport},
     domain::usage::{Usage, UsageSource},
-    llm::contract::{CallError, Finish, Rejection, Request},
+    llm::wire::{CallError, Finish, Rejection, Request},
 };
 use serde_json::{Value, json};
 

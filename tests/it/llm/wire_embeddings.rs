@@ -5,7 +5,7 @@ use std::time::Duration;
 use longshore::{
     config::ProviderKind,
     domain::usage::{Usage, UsageSource},
-    llm::contract::{CallError, EmbedRequest, Rejection},
+    llm::wire::{CallError, EmbedRequest, Rejection},
 };
 use serde_json::{Value, json};
 

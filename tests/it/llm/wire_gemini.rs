@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, stream};
 use longshore::{
     config::{ProviderKind, ProviderSettings, SchemaSupport},
     domain::usage::{Usage, UsageSource},
-    llm::contract::{CallError, EmbedRequest, Finish, Rejection},
+    llm::wire::{CallError, EmbedRequest, Finish, Rejection},
 };
 use serde_json::{Value, json};
 

@@ -8,9 +8,9 @@ use longshore::{
     domain::{timestamp::Timestamp, usage::UsageSource},
     http::Http,
     llm::{
-        contract::{CallError, Finish, Rejection},
         money::pricing::{PriceTable, Used},
         vendors,
+        wire::{CallError, Finish, Rejection},
     },
 };
 use serde_json::{Value, json};

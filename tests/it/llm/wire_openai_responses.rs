@@ -3,7 +3,7 @@
 use longshore::{
     config::ProviderKind,
     domain::usage::{Usage, UsageSource},
-    llm::contract::{CallError, Completion, Finish, Rejection},
+    llm::wire::{CallError, Completion, Finish, Rejection},
 };
 use serde_json::{Value, json};
 

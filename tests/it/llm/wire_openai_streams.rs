@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use longshore::{
     config::ProviderKind,
     domain::usage::UsageSource,
-    llm::contract::{CallError, Completion, Finish, Rejection},
+    llm::wire::{CallError, Completion, Finish, Rejection},
 };
 use serde_json::json;
 

@@ -9,8 +9,9 @@ use crate::{
     cli::dev::outside::script::Fault,
     domain::{ids::CorrelationId, usage::Usage},
     llm::{
-        contract::{AnswerShape, Provider as _, Request, Turn},
+        contract::{AnswerShape, Turn},
         vendors::rules::Rules,
+        wire::{Provider as _, Request},
     },
 };
 

@@ -12,8 +12,9 @@ use longshore::{
     config::{ProviderKind, ProviderSettings, secret::SecretRef},
     http::Http,
     llm::{
-        contract::{AnswerShape, CallError, Completion, Pieces, Provider, Rejection, Request, Turn},
+        contract::{AnswerShape, Pieces, Turn},
         vendors,
+        wire::{CallError, Completion, Provider, Rejection, Request},
     },
 };
 use serde_json::{Value, json};
