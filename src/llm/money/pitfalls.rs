@@ -187,6 +187,7 @@ fn a_file_replaces_the_shipped_prices() {
 fn embeddings_are_priced() {
     let usage = Usage { uncached_input: 1_000, ..Usage::default() };
     assert_eq!(cost("text-embedding-3-small", usage), Some(usd("0.00002")));
+    assert_eq!(cost("models/gemini-embedding-001", usage), Some(usd("0.00015")));
 }
 
 #[test]

@@ -184,7 +184,7 @@ mod tests {
     fn the_worst_case_is_never_below_the_cost() {
         let table = PriceTable::load(None).unwrap();
         let models: Vec<String> = table.models.keys().cloned().collect();
-        assert_eq!(models.len(), 59);
+        assert_eq!(models.len(), 60);
         for (model, input) in models.iter().flat_map(|m| [(m, 10), (m, 150_000), (m, 300_000)]) {
             for hour in [0, input / 3] {
                 let usage = Usage {

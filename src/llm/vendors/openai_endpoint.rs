@@ -21,6 +21,8 @@ use crate::{
 
 /// OpenAI's own.
 const DEFAULT_BASE: &str = "https://api.openai.com/v1";
+/// By this much a call outlives its time-out at most.
+const GRACE: Duration = Duration::from_secs(1);
 /// What a base may end with that was copied whole.
 const TAILS: [&str; 3] = ["/chat/completions", "/responses", "/embeddings"];
 
@@ -83,7 +85,9 @@ impl Endpoint {
             timeout: ask.timeout,
             written: "request_written",
         };
-        exchange(&self.http, post, ask.idle).await
+        // The client's own time-outs come first; they do not bound an error that comes byte by byte in place of a stream.
+        let sent = tokio::time::timeout(ask.timeout + GRACE, exchange(&self.http, post, ask.idle)).await;
+        sent.unwrap_or_else(|_| Err(CallError::Unknown("timed out".to_owned())))
     }
 }
 

@@ -257,6 +257,19 @@ async fn signs_of_life_are_not_enough() {
     }
 }
 
+/// An error in place of a stream that comes byte by byte does not outlive the call's time.
+#[tokio::test]
+async fn an_error_that_trickles_is_given_up() {
+    let (server, called) = start_one().await;
+    let page = "x".repeat(60_000);
+    server.says(Said::bytes(500, "text/html", page.into_bytes()).split(1));
+    let (mut request, _) = streamed();
+    request.timeout = Duration::from_millis(200);
+    let begun = Instant::now();
+    assert!(matches!(called.complete(&request).await, Err(CallError::Unknown(_))));
+    assert!(begun.elapsed() < Duration::from_secs(20), "after {:?}", begun.elapsed());
+}
+
 /// After `[DONE]` nothing is waited for, whatever the server does with the connection.
 #[tokio::test]
 async fn the_end_is_the_end() {
