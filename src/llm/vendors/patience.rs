@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::llm::wire::Request;
+use crate::llm::contract::Request;
 
 /// Until something is generated the whole call's time-out counts; from then on no silence may be longer than the idle
 /// time-out, and signs of life alone do not help for longer than the time-out.
@@ -40,60 +40,67 @@ impl Patience {
     /// In words, when it takes too long.
     pub(crate) async fn wait<T>(&self, next: impl Future<Output = T>) -> Result<T, String> {
         let late = || format!("silent for {} ms", self.moved.elapsed().as_millis());
-        let left = self.left(Instant::now());
+        let left = self.left();
+        // A time-out of nothing would still take what is there: signs of life without end.
         if left.is_zero() {
             return Err(late());
         }
         tokio::time::timeout(left, next).await.map_err(|_| late())
     }
 
-    /// How long the next sign of life may take.
-    fn left(&self, now: Instant) -> Duration {
-        let silence = now.saturating_duration_since(self.moved);
-        if self.begun {
-            self.idle.min(self.timeout.max(self.idle).saturating_sub(silence))
-        } else {
-            self.timeout.saturating_sub(silence)
-        }
+    fn left(&self) -> Duration {
+        let whole = if self.begun { self.timeout.max(self.idle) } else { self.timeout };
+        let left = whole.saturating_sub(self.moved.elapsed());
+        if self.begun { left.min(self.idle) } else { left }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{
+        future::{pending, ready},
+        time::Duration,
+    };
 
     use tokio::time::Instant;
 
     use super::Patience;
 
-    const IDLE: Duration = Duration::from_secs(10);
+    /// Of a call with 60 and 10 seconds, so many seconds after it began or moved.
+    fn after(seconds: u64, begun: bool) -> Patience {
+        let moved = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+        Patience { timeout: Duration::from_secs(60), idle: Duration::from_secs(10), moved, begun }
+    }
 
-    fn patience(begun: bool) -> (Patience, impl Fn(u64) -> Instant) {
-        let moved = Instant::now();
-        let patience = Patience { timeout: Duration::from_secs(60), idle: IDLE, moved, begun };
-        (patience, move |seconds| moved + Duration::from_secs(seconds))
+    /// In whole seconds, rounded up: the test itself takes time.
+    fn left(patience: &Patience) -> u64 {
+        patience.left().as_secs() + 1
     }
 
     #[test]
     fn the_first_piece_may_take_as_long_as_the_call() {
-        let (patience, after) = patience(false);
-        assert_eq!(patience.left(after(0)), Duration::from_secs(60));
-        assert_eq!(patience.left(after(50)), IDLE);
-        assert_eq!(patience.left(after(60)), Duration::ZERO, "not even for what is there");
+        assert_eq!(left(&after(1, false)), 59);
+        assert_eq!(left(&after(50, false)), 10);
+        assert_eq!(after(60, false).left(), Duration::ZERO);
     }
 
     #[test]
     fn then_silence_counts_and_signs_of_life_help_for_a_while() {
-        let (patience, after) = patience(true);
-        assert_eq!(patience.left(after(0)), IDLE);
-        assert_eq!(patience.left(after(45)), IDLE, "signs of life came meanwhile");
-        assert_eq!(patience.left(after(54)), Duration::from_secs(6));
-        assert_eq!(patience.left(after(61)), Duration::ZERO);
+        assert_eq!(after(1, true).left(), Duration::from_secs(10));
+        assert_eq!(left(&after(55, true)), 5);
+        assert_eq!(after(60, true).left(), Duration::ZERO);
+        let mut renewed = after(60, false);
+        renewed.renew();
+        assert_eq!(renewed.left(), Duration::from_secs(10));
+        let slow = Patience { timeout: Duration::from_secs(1), ..after(5, true) };
+        assert_eq!(left(&slow), 5, "an idle time-out longer than the call's counts");
     }
 
     #[tokio::test]
-    async fn what_is_late_is_said_in_words() {
-        let patience = Patience { timeout: Duration::ZERO, idle: IDLE, moved: Instant::now(), begun: false };
-        assert!(patience.wait(std::future::ready(())).await.unwrap_err().starts_with("silent for "));
+    async fn what_is_there_too_late_is_not_taken() {
+        assert!(after(60, true).wait(ready(())).await.unwrap_err().starts_with("silent for 60"));
+        assert!(after(1, false).wait(ready(())).await.is_ok());
+        let short = Patience { timeout: Duration::from_millis(20), ..after(0, false) };
+        assert!(short.wait(pending::<()>()).await.is_err());
     }
 }
