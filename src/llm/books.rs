@@ -100,8 +100,7 @@ impl Books {
     /// The end of a call whose owner died or lost its answer.
     pub(crate) fn lost(&self, call: &LapsedCall) -> CallEnd {
         let LapsedCall { step, tenant, entry } = call;
-        let version =
-            self.prices.worst_case(&entry.model, None, 0, 0, entry.sent_at).map(|(_, version)| version);
+        let version = self.prices.worst_case(&entry.model, None, 0, 0, entry.sent_at);
         let ledger = LedgerRow {
             id: ledger_id(step, entry.revision, entry.attempt),
             tenant: tenant.clone(),
@@ -115,7 +114,7 @@ impl Books {
             usage: Usage::default(),
             usage_source: UsageSource::None,
             cost: entry.worst_cost,
-            price_version: version.filter(|_| entry.worst_cost.is_some()),
+            price_version: version.filter(|_| entry.worst_cost.is_some()).map(|(_, version)| version),
             latency_ms: 0,
             user: None,
             specialist: None,
@@ -154,8 +153,8 @@ impl Books {
             return Some((Money::ZERO, FREE.to_owned()));
         }
         let (bytes, max_output) = size(wanted);
-        let tier = model.settings.service_tier.as_deref();
-        self.prices.worst_case(&model.model, tier, bytes, max_output, self.clock.now())
+        let tier = wanted.tier();
+        self.prices.worst_case(&model.model, tier.as_deref(), bytes, max_output, self.clock.now())
     }
 
     fn dearest(&self, wanted: &Wanted) -> Option<Money> {
@@ -175,8 +174,8 @@ impl Books {
         let price = if attempt.model.free {
             Some((Money::ZERO, FREE.to_owned()))
         } else {
-            let requested = attempt.wanted.tier();
-            let tier = completion.served_tier.as_deref().or(requested.as_deref());
+            let asked = attempt.wanted.tier();
+            let tier = completion.served_tier.as_deref().or(asked.as_deref());
             let at = self.clock.now();
             self.prices.cost(&Used { model: served, tier, usage: &completion.usage, at })
         };

@@ -108,6 +108,9 @@ async fn a_strict_dollar_is_never_overspent() {
         figures.highest = figures.highest.max(bill);
         figures.lowest = figures.lowest.min(bill);
         covered(&*store, &tenant, bill, run).await;
+        if run % 10 == 9 {
+            println!("{} runs in {:.0?}: {figures}", run + 1, begun.elapsed());
+        }
         outside.shutdown().await;
     }
     println!("{RUNS} runs in {:.0?}: {figures}", begun.elapsed());

@@ -9,7 +9,8 @@
 //! the pieces that came; the ledger holds a quarter of the characters of what was asked, and of what had come, rounded
 //! up, which is this stand-in's bill to the token. What nobody can know from such a stream is how much of the input came
 //! from the provider's cache: those questions are shorter than what a provider caches. Streams that are cut after their
-//! counts are long enough for it.
+//! counts are long enough for it. A stream that is cut before its first piece says nothing at all about what was generated
+//! (reasoning comes unseen): such a call is ambiguous, charged at its worst case, and not among these.
 
 #![expect(
     clippy::unwrap_used,

@@ -8,14 +8,16 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::{
-    config::{ProviderSettings, secret::SecretRef},
+    config::{ProviderSettings, SchemaSupport, secret::SecretRef},
     http::{Http, Post},
     llm::{
         contract::{AnswerShape, CallError, Completion, Pieces, Provider, Request},
         vendors::{
             anthropic_answer, anthropic_error, anthropic_stream,
             exchange::{Reply, endpoint, exchange},
+            patience::Patience,
             portable_schema::portable,
+            schema_words::system,
         },
     },
 };
@@ -38,6 +40,7 @@ pub struct Anthropic {
     http: Http,
     endpoint: Url,
     key: Option<SecretRef>,
+    schema: SchemaSupport,
 }
 
 impl Anthropic {
@@ -47,7 +50,8 @@ impl Anthropic {
     /// When the base is no http(s) URL.
     pub fn new(settings: &ProviderSettings, http: Http) -> Result<Self, String> {
         let base = settings.base_url.as_deref().unwrap_or(DEFAULT_BASE);
-        Ok(Self { http, endpoint: endpoint(base, "/v1", "/messages")?, key: settings.api_key.clone() })
+        let endpoint = endpoint(base, "/v1", "/messages")?;
+        Ok(Self { http, endpoint, key: settings.api_key.clone(), schema: settings.schema })
     }
 
     async fn send(&self, request: &Request, stream: bool) -> Result<Reply, CallError> {
@@ -62,11 +66,11 @@ impl Anthropic {
             url: self.endpoint.clone(),
             bearer: None,
             headers: &headers,
-            json: body(request, stream).to_string().into_bytes(),
+            json: body(request, self.schema, stream).to_string().into_bytes(),
             timeout: request.timeout,
             written: "request_written",
         };
-        exchange(&self.http, post, stream.then_some(request.idle_timeout)).await
+        exchange(&self.http, post, stream.then(|| Patience::longest(request))).await
     }
 }
 
@@ -74,9 +78,12 @@ impl Anthropic {
 impl Provider for Anthropic {
     async fn complete(&self, request: &Request) -> Result<Completion, CallError> {
         let unread = || Pieces(Arc::new(|_| {}));
+        let patience = Patience::begin(request);
         let pieces = request.stream.clone().or_else(|| takes_long(request).then(unread));
         match (self.send(request, pieces.is_some()).await?, pieces) {
-            (Reply::Events(opened), Some(pieces)) => anthropic_stream::read(opened, request, &pieces).await,
+            (Reply::Events(opened), Some(pieces)) => {
+                anthropic_stream::read(opened, request, &pieces, patience).await
+            }
             (Reply::Events(_), None) => Err(CallError::Unknown("a stream that was not asked for".to_owned())),
             (Reply::Whole(answer, Some(body)), pieces)
                 if (200..=299).contains(&answer.status) && !anthropic_error::is_error(&body) =>
@@ -100,7 +107,7 @@ fn takes_long(request: &Request) -> bool {
     u64::from(request.max_output) > longest_plain || (slow && request.max_output > SLOW_PLAIN_TOKENS)
 }
 
-fn body(request: &Request, stream: bool) -> Value {
+fn body(request: &Request, support: SchemaSupport, stream: bool) -> Value {
     let turns = request.turns.iter().map(|turn| json!({ "role": turn.role.name(), "content": turn.text }));
     let mut body = json!({
         "model": request.model,
@@ -108,8 +115,9 @@ fn body(request: &Request, stream: bool) -> Value {
         "messages": turns.collect::<Vec<_>>(),
     });
     // An empty text is refused.
-    if !request.system.is_empty() {
-        body["system"] = json!(request.system);
+    let system = system(request, support);
+    if !system.is_empty() {
+        body["system"] = json!(system);
     }
     if stream {
         body["stream"] = json!(true);
@@ -125,7 +133,9 @@ fn body(request: &Request, stream: bool) -> Value {
         output.insert("effort".to_owned(), json!(effort));
     }
     // Not a forced tool: newer models refuse those (Claude Sonnet 5.5).
-    if let AnswerShape::Json { schema, .. } = &request.answer {
+    if let AnswerShape::Json { schema, .. } = &request.answer
+        && support == SchemaSupport::JsonSchema
+    {
         output.insert("format".to_owned(), json!({ "type": "json_schema", "schema": portable(schema) }));
     }
     if !output.is_empty() {

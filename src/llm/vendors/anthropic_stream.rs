@@ -1,9 +1,6 @@
 //! Reads a streamed message of Anthropic's. `message_stop` alone proves that it is whole.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value};
-use tokio::time::Instant;
 
 use crate::{
     domain::usage::{Usage, UsageSource},
@@ -13,46 +10,49 @@ use crate::{
         vendors::{
             anthropic_answer::{counted, finish, word},
             anthropic_error, estimate,
+            patience::Patience,
             sse::Events,
         },
     },
 };
 
 /// Reads it to its end, handing the text on as it comes.
+///
+/// # Errors
+/// [`CallError::Interrupted`] once it had begun, else what the failure means by itself.
 pub(crate) async fn read(
     opened: Opened,
     request: &Request,
     pieces: &Pieces,
+    mut patience: Patience,
 ) -> Result<Completion, CallError> {
     let request_id = opened.headers.get("request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let mut message = Message { request_id, ..Message::default() };
     let mut events = Events::of(opened);
-    let mut moved = Instant::now();
-    loop {
-        let event = match events.next().await {
-            Ok(Some(event)) => event.data.unwrap_or_default(),
-            Ok(None) => return Err(message.broken(request, "it ended before `message_stop`".to_owned())),
-            Err(detail) => return Err(message.broken(request, detail)),
+    let failed = loop {
+        let event = match patience.wait(events.next()).await {
+            Ok(Ok(Some(event))) => event.data.unwrap_or_default(),
+            Ok(Ok(None)) => break CallError::Unknown("it ended before `message_stop`".to_owned()),
+            Ok(Err(detail)) | Err(detail) => break CallError::Unknown(detail),
         };
         match message.take(&event, pieces) {
-            Step::Moved => moved = Instant::now(),
-            Step::Idle if moved.elapsed() < request.timeout => {}
-            Step::Idle => return Err(message.broken(request, still(request.timeout))),
-            Step::Done => return Ok(message.completion(request)),
-            Step::Failed(error) if message.begun => return Err(message.broken(request, error.to_string())),
-            Step::Failed(error) => return Err(error),
+            Step::Moved => patience.renew(),
+            Step::Idle => {}
+            Step::Failed(error) => break error,
+            Step::Done => {
+                events.end().await;
+                return Ok(message.completion(request));
+            }
         }
-    }
-}
-
-fn still(time: Duration) -> String {
-    format!("nothing but signs of life for {} ms", time.as_millis())
+    };
+    Err(if message.begun { message.broken(request, failed.to_string()) } else { failed })
 }
 
 /// What an event did.
 enum Step {
+    /// Something was generated.
     Moved,
-    /// A sign of life (`ping`), or something that is not known here.
+    /// It began, or gave a sign of life (`ping`), or something that is not known here.
     Idle,
     Done,
     Failed(CallError),
@@ -80,7 +80,10 @@ impl Message {
             return Step::Failed(CallError::Unknown("an event that is no JSON".to_owned()));
         };
         match event["type"].as_str() {
-            Some("message_start") => self.start(&event["message"]),
+            Some("message_start") => {
+                self.start(&event["message"]);
+                return Step::Idle;
+            }
             Some("content_block_start") => return self.say(&event["content_block"]["text"], pieces),
             Some("content_block_delta") => return self.say(&event["delta"]["text"], pieces),
             Some("content_block_stop") => {}

@@ -1,6 +1,6 @@
 //! Amazon Bedrock's Converse, plain and streamed, over `aws-sdk-bedrockruntime`.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use async_trait::async_trait;
 use aws_sdk_bedrockruntime::{
@@ -10,19 +10,24 @@ use aws_sdk_bedrockruntime::{
     types::{
         ContentBlock, ConversationRole, InferenceConfiguration, JsonSchemaDefinition, Message, OutputConfig,
         OutputFormat, OutputFormatStructure, OutputFormatType, ServiceTier, ServiceTierType,
-        SystemContentBlock,
+        SystemContentBlock, ToolConfiguration,
     },
 };
 use secrecy::ExposeSecret as _;
 use tokio::sync::OnceCell;
 
 use crate::{
-    config::ProviderSettings,
+    config::{ProviderSettings, SchemaSupport},
     llm::{
         contract::{AnswerShape, CallError, Completion, Pieces, Provider, Rejection, Request, Role},
         vendors::{
-            bedrock_answer, bedrock_client, bedrock_error, bedrock_handover::Handover, bedrock_stream,
+            bedrock_answer::{self, Place},
+            bedrock_client, bedrock_error,
+            bedrock_handover::Handover,
+            bedrock_stream, bedrock_tool,
+            patience::Patience,
             portable_schema::portable,
+            schema_words::system,
         },
     },
 };
@@ -58,7 +63,7 @@ impl Bedrock {
     }
 
     async fn plain(&self, client: &Client, asked: Asked, request: &Request) -> Result<Completion, CallError> {
-        let handover = Handover::default();
+        let (handover, place) = (Handover::default(), asked.place());
         let call = client
             .converse()
             .model_id(&request.model)
@@ -66,13 +71,14 @@ impl Bedrock {
             .set_system(asked.system)
             .inference_config(asked.inference)
             .set_output_config(asked.output)
+            .set_tool_config(asked.tool)
             .set_service_tier(asked.tier)
             .customize()
             .config_override(self.overrides(request)?)
             .interceptor(handover.clone());
         let answer =
             call.send().await.map_err(|error| bedrock_error::of_call(&error, handover.happened()))?;
-        Ok(bedrock_answer::read(&answer, request))
+        Ok(bedrock_answer::read(&answer, place, request))
     }
 
     async fn streamed(
@@ -81,8 +87,9 @@ impl Bedrock {
         asked: Asked,
         request: &Request,
         pieces: &Pieces,
+        patience: Patience,
     ) -> Result<Completion, CallError> {
-        let handover = Handover::default();
+        let (handover, place) = (Handover::default(), asked.place());
         let call = client
             .converse_stream()
             .model_id(&request.model)
@@ -90,13 +97,14 @@ impl Bedrock {
             .set_system(asked.system)
             .inference_config(asked.inference)
             .set_output_config(asked.output)
+            .set_tool_config(asked.tool)
             .set_service_tier(asked.tier)
             .customize()
             .config_override(self.overrides(request)?)
             .interceptor(handover.clone());
         let answer =
             call.send().await.map_err(|error| bedrock_error::of_call(&error, handover.happened()))?;
-        bedrock_stream::read(answer, request, pieces).await
+        bedrock_stream::read(answer, place, request, pieces, patience).await
     }
 }
 
@@ -104,14 +112,15 @@ impl Bedrock {
 impl Provider for Bedrock {
     async fn complete(&self, request: &Request) -> Result<Completion, CallError> {
         let client = self.client.get_or_init(|| bedrock_client::connect(&self.settings)).await;
-        let asked = Asked::of(request).map_err(|error| {
+        let asked = Asked::of(request, self.settings.schema).map_err(|error| {
             let detail = format!("the question cannot be put into Bedrock's form: {error}");
             CallError::Rejected { class: Rejection::Permanent, detail, wait: None }
         })?;
+        let patience = Patience::begin(request);
         // The SDK's futures are large.
         match &request.stream {
             None => Box::pin(self.plain(client, asked, request)).await,
-            Some(pieces) => Box::pin(self.streamed(client, asked, request, pieces)).await,
+            Some(pieces) => Box::pin(self.streamed(client, asked, request, pieces, patience)).await,
         }
     }
 }
@@ -122,11 +131,13 @@ struct Asked {
     system: Option<Vec<SystemContentBlock>>,
     inference: InferenceConfiguration,
     output: Option<OutputConfig>,
+    tool: Option<ToolConfiguration>,
     tier: Option<ServiceTier>,
 }
 
 impl Asked {
-    fn of(request: &Request) -> Result<Self, BuildError> {
+    fn of(request: &Request, support: SchemaSupport) -> Result<Self, BuildError> {
+        let by_tool = support == SchemaSupport::JsonObject;
         let turn = |role, text: &str| {
             Message::builder().role(role).content(ContentBlock::Text(text.to_owned())).build()
         };
@@ -134,7 +145,8 @@ impl Asked {
             Role::User => turn(ConversationRole::User, &said.text),
             Role::Assistant => turn(ConversationRole::Assistant, &said.text),
         });
-        let system = || vec![SystemContentBlock::Text(request.system.clone())];
+        let told = if by_tool { Cow::Borrowed(request.system.as_str()) } else { system(request, support) };
+        let system = (!told.is_empty()).then(|| vec![SystemContentBlock::Text(told.into_owned())]);
         // Where it is not told, all of the model's maximum is held against the quota.
         let inference = InferenceConfiguration::builder()
             .max_tokens(i32::try_from(request.max_output).unwrap_or(i32::MAX))
@@ -142,24 +154,36 @@ impl Asked {
         let tier = |name: &str| ServiceTier::builder().r#type(ServiceTierType::from(name)).build();
         Ok(Self {
             messages: messages.collect::<Result<_, _>>()?,
-            system: (!request.system.is_empty()).then(system),
+            system,
             inference: inference.build(),
-            output: output(request)?,
+            output: output(request, support)?,
+            tool: if by_tool { tool(request)? } else { None },
             tier: request.service_tier.as_deref().map(tier).transpose()?,
         })
+    }
+
+    fn place(&self) -> Place {
+        if self.tool.is_some() { Place::Tool } else { Place::Text }
+    }
+}
+
+fn tool(request: &Request) -> Result<Option<ToolConfiguration>, BuildError> {
+    match &request.answer {
+        AnswerShape::Text => Ok(None),
+        AnswerShape::Json { name, schema } => bedrock_tool::forced(name, &portable(schema)).map(Some),
     }
 }
 
 /// The shape of the answer, the schema as a text, and how hard the model thinks.
-fn output(request: &Request) -> Result<Option<OutputConfig>, BuildError> {
+fn output(request: &Request, support: SchemaSupport) -> Result<Option<OutputConfig>, BuildError> {
     let format = match &request.answer {
-        AnswerShape::Text => None,
-        AnswerShape::Json { name, schema } => {
+        AnswerShape::Json { name, schema } if support == SchemaSupport::JsonSchema => {
             let schema =
                 JsonSchemaDefinition::builder().name(name).schema(portable(schema).to_string()).build()?;
             let format = OutputFormat::builder().r#type(OutputFormatType::JsonSchema);
             Some(format.structure(OutputFormatStructure::JsonSchema(schema)).build()?)
         }
+        AnswerShape::Text | AnswerShape::Json { .. } => None,
     };
     let wanted = format.is_some() || request.reasoning_effort.is_some();
     let output = OutputConfig::builder().set_text_format(format).set_effort(request.reasoning_effort.clone());

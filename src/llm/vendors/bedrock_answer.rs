@@ -9,22 +9,34 @@ use crate::{
     domain::usage::{Usage, UsageSource},
     llm::{
         contract::{Completion, Finish, Request},
-        vendors::estimate::estimated,
+        vendors::{bedrock_tool, estimate::estimated},
     },
 };
 
+/// Where the answer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In what is said.
+    Text,
+    /// In the input of the tool that had to be called.
+    Tool,
+}
+
 /// The completion in a success answer.
-pub(crate) fn read(answer: &ConverseOutput, request: &Request) -> Completion {
+pub(crate) fn read(answer: &ConverseOutput, place: Place, request: &Request) -> Completion {
     let message = answer.output().and_then(|output| output.as_message().ok());
-    let text: String =
-        message.map(|message| message.content().iter().filter_map(words).collect()).unwrap_or_default();
+    let blocks = message.map(|message| message.content()).unwrap_or_default();
+    let text: String = match place {
+        Place::Text => blocks.iter().filter_map(words).collect(),
+        Place::Tool => blocks.iter().find_map(bedrock_tool::input).unwrap_or_default(),
+    };
     let (usage, usage_source) = match answer.usage() {
         Some(usage) => (counted(usage), UsageSource::Provider),
         None => (estimated(request, &text), UsageSource::Estimated),
     };
     Completion {
         text,
-        finish: finish(answer.stop_reason()),
+        finish: finish(answer.stop_reason(), place),
         // It never says which.
         served_model: None,
         served_tier: answer.service_tier().map(|tier| tier.r#type().as_str().to_owned()),
@@ -38,9 +50,10 @@ fn words(block: &ContentBlock) -> Option<&str> {
     block.as_text().ok().map(String::as_str)
 }
 
-/// No tools are offered here, so a call of one is no answer.
-pub(crate) fn finish(reason: &StopReason) -> Finish {
+/// A call of a tool is an answer only where one was asked for.
+pub(crate) fn finish(reason: &StopReason, place: Place) -> Finish {
     match reason.as_str() {
+        "tool_use" if place == Place::Tool => Finish::Complete,
         "end_turn" | "stop_sequence" => Finish::Complete,
         "max_tokens" => Finish::Truncated,
         "model_context_window_exceeded" => Finish::ContextFull,
@@ -83,7 +96,7 @@ pub(crate) fn counted(usage: &TokenUsage) -> Usage {
 mod tests {
     use aws_sdk_bedrockruntime::types::{CacheDetail, CacheTtl, StopReason, TokenUsage};
 
-    use super::{counted, finish};
+    use super::{Place, counted, finish};
     use crate::{domain::usage::Usage, llm::contract::Finish};
 
     #[test]
@@ -113,13 +126,14 @@ mod tests {
 
     #[test]
     fn only_an_ended_turn_is_success() {
-        let of = |reason: &str| finish(&StopReason::from(reason));
+        let of = |reason: &str| finish(&StopReason::from(reason), Place::Text);
         assert_eq!((of("end_turn"), of("stop_sequence")), (Finish::Complete, Finish::Complete));
         assert_eq!(of("max_tokens"), Finish::Truncated);
         assert_eq!(of("model_context_window_exceeded"), Finish::ContextFull);
         assert_eq!((of("content_filtered"), of("guardrail_intervened")), (Finish::Blocked, Finish::Blocked));
         assert!(matches!(of("malformed_model_output"), Finish::Misbehaved(_)));
         assert!(matches!(of("malformed_tool_use"), Finish::Misbehaved(_)));
+        assert_eq!(finish(&StopReason::ToolUse, Place::Tool), Finish::Complete);
         for odd in ["tool_use", "brand_new", ""] {
             assert_eq!(of(odd), Finish::Unknown(odd.to_owned()));
         }

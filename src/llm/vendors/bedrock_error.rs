@@ -4,7 +4,7 @@ use std::{error::Error, fmt::Debug};
 
 use aws_sdk_bedrockruntime::{
     config::http::HttpResponse,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     types::error::ConverseStreamOutputError as Exception,
 };
 
@@ -142,7 +142,14 @@ fn detail(begin: &str, class: Rejection, code: &str, message: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// The chain of causes.
+/// The chain of causes. Not the SDK's own long form: that one shows whole answers.
 fn words(error: &(impl Error + 'static)) -> String {
-    DisplayErrorContext(error).to_string().chars().take(KEPT).collect()
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text.chars().take(KEPT).collect()
 }

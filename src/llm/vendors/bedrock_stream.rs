@@ -1,5 +1,7 @@
 //! Reads a streamed answer of Bedrock's. The counts come after `messageStop`: both together prove that it is whole.
 
+use std::time::Duration;
+
 use aws_sdk_bedrockruntime::{
     operation::{RequestId as _, converse_stream::ConverseStreamOutput as Answer},
     types::{ContentBlockDelta, ConverseStreamMetadataEvent, ConverseStreamOutput as Event, StopReason},
@@ -10,44 +12,53 @@ use crate::{
     llm::{
         contract::{CallError, Completion, Finish, Pieces, Request},
         vendors::{
-            bedrock_answer::{counted, finish},
+            bedrock_answer::{Place, counted, finish},
             bedrock_error,
             estimate::estimated,
+            patience::Patience,
         },
     },
 };
 
+/// The longest that the end of a body is waited for, so that its connection can be used again.
+const LINGER: Duration = Duration::from_millis(20);
+
 /// Reads it to its end, handing the text on as it comes. The SDK's time-outs do not cover this part.
+///
+/// # Errors
+/// [`CallError::Interrupted`] once it had begun, else what the failure means by itself.
 pub(crate) async fn read(
     mut answer: Answer,
+    place: Place,
     request: &Request,
     pieces: &Pieces,
+    mut patience: Patience,
 ) -> Result<Completion, CallError> {
-    let mut streamed = Streamed { request_id: answer.request_id().map(str::to_owned), ..Streamed::default() };
-    loop {
-        let event = match tokio::time::timeout(request.idle_timeout, answer.stream.recv()).await {
+    let request_id = answer.request_id().map(str::to_owned);
+    let mut streamed =
+        Streamed { request_id, place, begun: false, text: String::new(), stop: None, end: None };
+    let failed = loop {
+        let event = match patience.wait(answer.stream.recv()).await {
             Ok(Ok(Some(event))) => event,
-            Ok(Ok(None)) => return Err(streamed.broken(request, "it ended before its `metadata`".to_owned())),
-            Ok(Err(error)) => {
-                let error = bedrock_error::in_stream(&error);
-                let nothing_yet = !streamed.begun && matches!(error, CallError::Rejected { .. });
-                return Err(if nothing_yet { error } else { streamed.broken(request, error.to_string()) });
-            }
-            Err(_) => {
-                let silence = format!("silent for {} ms", request.idle_timeout.as_millis());
-                return Err(streamed.broken(request, silence));
-            }
+            Ok(Ok(None)) => break CallError::Unknown("it ended before its `metadata`".to_owned()),
+            Ok(Err(error)) => break bedrock_error::in_stream(&error),
+            Err(detail) => break CallError::Unknown(detail),
         };
+        if !matches!(event, Event::MessageStart(_)) {
+            patience.renew();
+        }
         streamed.take(event, pieces);
         if streamed.stop.is_some() && streamed.end.is_some() {
+            let _ = tokio::time::timeout(LINGER, answer.stream.recv()).await;
             return Ok(streamed.completion(request));
         }
-    }
+    };
+    Err(if streamed.begun { streamed.broken(request, failed.to_string()) } else { failed })
 }
 
 /// An answer as far as it came.
-#[derive(Default)]
 struct Streamed {
+    place: Place,
     begun: bool,
     text: String,
     stop: Option<StopReason>,
@@ -60,12 +71,15 @@ impl Streamed {
         self.begun = true;
         match event {
             Event::ContentBlockDelta(event) => {
-                // Reasoning and calls of tools come as other kinds.
-                if let Some(ContentBlockDelta::Text(text)) = event.delta
-                    && !text.is_empty()
-                {
-                    self.text.push_str(&text);
-                    (pieces.0)(&text);
+                let said = match (event.delta, self.place) {
+                    (Some(ContentBlockDelta::Text(text)), Place::Text) => text,
+                    (Some(ContentBlockDelta::ToolUse(call)), Place::Tool) => call.input,
+                    // Reasoning, and what is said beside the answer.
+                    _ => return,
+                };
+                if !said.is_empty() {
+                    self.text.push_str(&said);
+                    (pieces.0)(&said);
                 }
             }
             Event::MessageStop(event) => self.stop = Some(event.stop_reason),
@@ -81,7 +95,10 @@ impl Streamed {
             None => (estimated(request, &self.text), UsageSource::Estimated),
         };
         Completion {
-            finish: self.stop.as_ref().map_or_else(|| Finish::Unknown("none".to_owned()), finish),
+            finish: self
+                .stop
+                .as_ref()
+                .map_or(Finish::Unknown("none".to_owned()), |stop| finish(stop, self.place)),
             served_model: None,
             served_tier: end.and_then(|end| end.service_tier()).map(|tier| tier.r#type().as_str().to_owned()),
             text: self.text,

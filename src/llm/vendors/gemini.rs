@@ -1,19 +1,23 @@
 //! Google Gemini: `generateContent`, plain and streamed, and vectors of texts.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
-    config::{ProviderSettings, secret::SecretRef},
+    config::{ProviderSettings, SchemaSupport, secret::SecretRef},
     http::{Http, Post},
     llm::{
         contract::{AnswerShape, CallError, Completion, EmbedRequest, Embedded, Provider, Request, Role},
         vendors::{
             exchange::{Reply, endpoint, exchange},
             gemini_answer, gemini_error, gemini_stream, gemini_vectors,
+            patience::Patience,
             portable_schema::portable,
+            schema_words::system,
         },
     },
 };
@@ -27,6 +31,7 @@ pub struct Gemini {
     http: Http,
     base: Url,
     key: Option<SecretRef>,
+    schema: SchemaSupport,
 }
 
 impl Gemini {
@@ -36,7 +41,8 @@ impl Gemini {
     /// When the base is no http(s) URL.
     pub fn new(settings: &ProviderSettings, http: Http) -> Result<Self, String> {
         let base = settings.base_url.as_deref().unwrap_or(DEFAULT_BASE);
-        Ok(Self { http, base: endpoint(base, "/v1beta", "")?, key: settings.api_key.clone() })
+        let base = endpoint(base, "/v1beta", "")?;
+        Ok(Self { http, base, key: settings.api_key.clone(), schema: settings.schema })
     }
 
     /// The key goes into a header: URLs end up in logs.
@@ -76,16 +82,19 @@ impl Gemini {
 #[async_trait]
 impl Provider for Gemini {
     async fn complete(&self, request: &Request) -> Result<Completion, CallError> {
+        let patience = Patience::begin(request);
         let sent = Sent {
             model: &request.model,
             verb: if request.stream.is_some() { Verb::Stream } else { Verb::Generate },
-            body: body(request),
+            body: body(request, self.schema),
             correlation_id: request.correlation_id.as_str(),
             timeout: request.timeout,
-            idle: request.stream.as_ref().map(|_| request.idle_timeout),
+            idle: request.stream.as_ref().map(|_| Patience::longest(request)),
         };
         match (self.send(sent).await?, &request.stream) {
-            (Reply::Events(opened), Some(pieces)) => gemini_stream::read(opened, request, pieces).await,
+            (Reply::Events(opened), Some(pieces)) => {
+                gemini_stream::read(opened, request, pieces, patience).await
+            }
             (Reply::Events(_), None) => Err(CallError::Unknown("a stream that was not asked for".to_owned())),
             (Reply::Whole(answer, body), pieces) => {
                 let body = gemini_error::checked(&answer, body)?;
@@ -120,8 +129,8 @@ struct Sent<'a> {
     verb: Verb,
     body: Value,
     correlation_id: &'a str,
-    timeout: std::time::Duration,
-    idle: Option<std::time::Duration>,
+    timeout: Duration,
+    idle: Option<Duration>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -147,7 +156,7 @@ fn named(model: &str) -> String {
     if model.contains('/') { model.to_owned() } else { format!("models/{model}") }
 }
 
-fn body(request: &Request) -> Value {
+fn body(request: &Request, support: SchemaSupport) -> Value {
     let turn = |role: &str, text: &str| json!({ "role": role, "parts": [{ "text": text }] });
     let turns = request.turns.iter().map(|said| match said.role {
         Role::User => turn("user", &said.text),
@@ -157,8 +166,9 @@ fn body(request: &Request) -> Value {
         "contents": turns.collect::<Vec<_>>(),
         "generationConfig": { "maxOutputTokens": request.max_output },
     });
-    if !request.system.is_empty() {
-        body["systemInstruction"] = json!({ "parts": [{ "text": request.system }] });
+    let system = system(request, support);
+    if !system.is_empty() {
+        body["systemInstruction"] = json!({ "parts": [{ "text": system }] });
     }
     if let Some(tier) = &request.service_tier {
         body["serviceTier"] = json!(tier);
@@ -175,9 +185,13 @@ fn body(request: &Request) -> Value {
         };
     }
     // Never `responseSchema` beside it: that one is an OpenAPI subset, and both together are refused.
-    if let AnswerShape::Json { schema, .. } = &request.answer {
+    if let AnswerShape::Json { schema, .. } = &request.answer
+        && support != SchemaSupport::Instructions
+    {
         config["responseMimeType"] = json!("application/json");
-        config["responseJsonSchema"] = portable(schema);
+        if support == SchemaSupport::JsonSchema {
+            config["responseJsonSchema"] = portable(schema);
+        }
     }
     body
 }

@@ -12,32 +12,39 @@ use crate::{
             estimate,
             gemini_answer::{counted, finish, served_tier, text, word},
             gemini_error,
+            patience::Patience,
             sse::Events,
         },
     },
 };
 
 /// Reads it to its end, handing the text on as it comes.
+///
+/// # Errors
+/// [`CallError::Interrupted`] once it had begun, else what the failure means by itself.
 pub(crate) async fn read(
     opened: Opened,
     request: &Request,
     pieces: &Pieces,
+    mut patience: Patience,
 ) -> Result<Completion, CallError> {
     let tier =
         opened.headers.get("x-gemini-service-tier").and_then(|tier| tier.to_str().ok()).map(str::to_owned);
     let mut answer = Streamed { tier, ..Streamed::default() };
     let mut events = Events::of(opened);
-    loop {
-        let data = match events.next().await {
-            Ok(Some(event)) => event.data.unwrap_or_default(),
-            Ok(None) if answer.finish.is_some() => return Ok(answer.completion(request)),
-            Ok(None) => return Err(answer.broken(request, "it ended without a finish reason".to_owned())),
-            Err(detail) => return Err(answer.broken(request, detail)),
+    let failed = loop {
+        let data = match patience.wait(events.next()).await {
+            Ok(Ok(Some(event))) => event.data.unwrap_or_default(),
+            Ok(Ok(None)) if answer.finish.is_some() => return Ok(answer.completion(request)),
+            Ok(Ok(None)) => break CallError::Unknown("it ended without a finish reason".to_owned()),
+            Ok(Err(detail)) | Err(detail) => break CallError::Unknown(detail),
         };
-        if let Err(error) = answer.take(&data, pieces) {
-            return Err(if answer.begun { answer.broken(request, error.to_string()) } else { error });
+        match answer.take(&data, pieces) {
+            Ok(()) => patience.renew(),
+            Err(error) => break error,
         }
-    }
+    };
+    Err(if answer.begun { answer.broken(request, failed.to_string()) } else { failed })
 }
 
 /// An answer as far as it came.

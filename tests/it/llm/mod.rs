@@ -15,4 +15,8 @@ mod vendor;
 mod waits;
 mod wire_anthropic;
 mod wire_bedrock;
+mod wire_embeddings;
 mod wire_gemini;
+mod wire_openai_chat;
+mod wire_openai_responses;
+mod wire_openai_streams;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use longshore::{
-    config::ProviderKind,
+    config::{ProviderKind, SchemaSupport},
     domain::usage::{Usage, UsageSource},
-    llm::contract::{CallError, Finish, Rejection},
+    llm::contract::{CallError, Finish, Rejection, Request},
 };
 use serde_json::{Value, json};
 
@@ -94,6 +94,36 @@ async fn settings_and_schema_are_sent_where_they_are_set() {
 }
 
 #[tokio::test]
+async fn a_model_that_takes_no_schema_calls_a_tool() {
+    let server = Raw::start().await;
+    let called =
+        Called::with(ProviderKind::Bedrock, &server.url, |own| own.schema = SchemaSupport::JsonObject);
+    let mut body = answer("Let me answer.", "tool_use");
+    let call = json!({ "toolUse": { "toolUseId": "t1", "name": "reading", "input": { "answer": "ten", "n": [1, -2, 0.5] } } });
+    body["output"]["message"]["content"].as_array_mut().unwrap().push(call);
+    server.says(Said::json(200, &body));
+    let completion = called.complete(&adorned()).await.unwrap();
+    let told: Value = serde_json::from_str(&completion.text).unwrap();
+    assert_eq!((told, completion.finish), (json!({ "answer": "ten", "n": [1, -2, 0.5] }), Finish::Complete));
+    let asked = server.asked().pop().unwrap().body;
+    let tool = json!({ "name": "reading", "description": "Takes the answer.", "inputSchema": { "json": portable_schema() } });
+    let config = json!({ "tools": [{ "toolSpec": tool }], "toolChoice": { "tool": { "name": "reading" } } });
+    assert_eq!((&asked["toolConfig"], &asked["outputConfig"]["textFormat"]), (&config, &Value::Null));
+
+    let call = |input: &str| {
+        let delta = json!({ "contentBlockIndex": 2, "delta": { "toolUse": { "input": input } } });
+        event("contentBlockDelta", &delta)
+    };
+    server.says(frames(
+        [pieces(), call("{\"answer\":"), call("\"ten\"}"), stop("tool_use"), metadata()].concat(),
+    ));
+    let (request, came) = streamed();
+    let completion = called.complete(&Request { stream: request.stream, ..adorned() }).await.unwrap();
+    assert_eq!((completion.text.as_str(), completion.finish), ("{\"answer\":\"ten\"}", Finish::Complete));
+    assert_eq!(came.lock().unwrap().concat(), completion.text);
+}
+
+#[tokio::test]
 async fn every_finish_reason_is_told_apart() {
     let (server, called) = start_one().await;
     for (reason, expected) in [
@@ -154,7 +184,11 @@ async fn no_proper_prefix_of_a_stream_is_a_success() {
         .buffer_unordered(16)
         .collect()
         .await;
-    for result in ended {
+    let (begun, nothing): (Vec<_>, Vec<_>) =
+        ended.into_iter().partition(|result| matches!(result, Err(CallError::Interrupted { .. })));
+    assert!(nothing.iter().all(|result| matches!(result, Err(CallError::Unknown(_)))), "{nothing:?}");
+    assert!(begun.len() > nothing.len());
+    for result in begun {
         let (_, partial) = interrupted(result);
         assert!("About ten €.".starts_with(&partial.text), "{partial:?}");
         assert_eq!(partial.usage_source, UsageSource::Estimated);
@@ -186,6 +220,18 @@ async fn a_broken_or_silent_stream_keeps_what_came() {
     let (detail, partial) = interrupted(called.complete(&request).await);
     assert!(detail.contains("silent"), "{detail}");
     assert_eq!(partial.text, "About ten €.");
+}
+
+#[tokio::test]
+async fn a_model_that_thinks_is_not_stalled() {
+    // The SDK's own protection, on by default, gives up after five seconds.
+    let pause = Duration::from_millis(6_500);
+    let ((streaming, reader), (server, called)) = (start_one().await, start_one().await);
+    streaming.says(frames(stream()).pausing(pieces().len(), pause));
+    server.says(Said::json(200, &answer("Ten.", "end_turn")).pausing(10, pause));
+    let ((request, _), plain) = (streamed(), plain());
+    let (came, whole) = tokio::join!(reader.complete(&request), called.complete(&plain));
+    assert_eq!((came.unwrap().finish, whole.unwrap().finish), (Finish::Complete, Finish::Complete));
 }
 
 #[tokio::test]

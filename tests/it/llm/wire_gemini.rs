@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use longshore::{
-    config::ProviderKind,
+    config::{ProviderKind, ProviderSettings, SchemaSupport},
     domain::usage::{Usage, UsageSource},
     llm::contract::{CallError, EmbedRequest, Finish, Rejection},
 };
@@ -99,6 +99,20 @@ async fn the_tier_that_answered_may_be_told_in_a_header() {
         Said::events(&stream().replace("serviceTier", "other")).header("x-gemini-service-tier", "flex"),
     );
     assert_eq!(called.complete(&streamed().0).await.unwrap().served_tier.as_deref(), Some("flex"));
+}
+
+#[tokio::test]
+async fn a_model_that_takes_no_schema_is_told_it_in_words() {
+    let server = Raw::start().await;
+    let words = |own: &mut ProviderSettings| own.schema = SchemaSupport::Instructions;
+    let called = Called::with(ProviderKind::Gemini, &server.url, words);
+    server.says(Said::json(200, &answer("{}", "", "STOP")));
+    called.complete(&adorned()).await.unwrap();
+    let body = &server.asked()[0].body;
+    assert_eq!(body["generationConfig"]["responseJsonSchema"], Value::Null);
+    assert_eq!(body["generationConfig"]["responseMimeType"], Value::Null);
+    let told = body["systemInstruction"]["parts"][0]["text"].as_str().unwrap();
+    assert!(told.starts_with("Answer briefly.") && told.contains(&portable_schema().to_string()), "{told}");
 }
 
 #[tokio::test]
@@ -197,7 +211,11 @@ async fn no_proper_prefix_of_a_stream_is_a_success() {
         .buffer_unordered(16)
         .collect()
         .await;
-    for result in ended {
+    let (begun, nothing): (Vec<_>, Vec<_>) =
+        ended.into_iter().partition(|result| matches!(result, Err(CallError::Interrupted { .. })));
+    assert!(nothing.iter().all(|result| matches!(result, Err(CallError::Unknown(_)))), "{nothing:?}");
+    assert!(begun.len() > nothing.len());
+    for result in begun {
         let (_, partial) = interrupted(result);
         assert!("About ten €.".starts_with(&partial.text), "{partial:?}");
         assert_eq!(partial.usage_source, UsageSource::Estimated);

@@ -14,6 +14,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+pub(super) use super::without_schema::Empty;
+
 /// Where `make test` tells the URL of its throwaway cluster.
 const POSTGRES: &str = "LONGSHORE_TEST_POSTGRES";
 
@@ -28,6 +30,7 @@ const DEADLINES: &[(&str, &str)] = &[
     ("outbox", "lease_until"),
     ("lane_pauses", "until"),
     ("llm_journal", "sent_at"),
+    ("rate_buckets", "at"),
 ];
 
 /// A store on a fresh database.
@@ -227,6 +230,12 @@ impl Harness {
         &namespace.name
     }
 
+    /// Where the server's schema is.
+    pub(super) fn url(&self) -> String {
+        let Raw::Postgres(_, namespace) = &self.raw else { panic!("only a server has one") };
+        namespace.url.clone()
+    }
+
     /// The second way into a server.
     pub(super) fn raw_pool(&self) -> PgPool {
         let Raw::Postgres(pool, _) = &self.raw else { panic!("only a server can do that") };
@@ -252,6 +261,11 @@ impl Harness {
             Raw::Sqlite(pool, _) => sqlx::query_scalar(count).fetch_one(pool).await.unwrap(),
             Raw::Postgres(pool, _) => sqlx::query_scalar(count).fetch_one(pool).await.unwrap(),
         }
+    }
+
+    /// What a statement with one argument says of one row.
+    pub(super) async fn told(&self, statement: &'static str, argument: &str) -> Option<String> {
+        self.text(statement, statement, argument).await
     }
 
     /// What was done to this subject, oldest first.
@@ -303,42 +317,6 @@ impl Harness {
                 Arc::new(SqliteStore::open(&folder.path().join("store.db"), 3).await.unwrap())
             }
             Raw::Postgres(_, namespace) => Arc::new(PostgresStore::connect(&namespace.url, 4).await.unwrap()),
-        }
-    }
-}
-
-/// Two stores on one database that has no schema yet.
-pub(super) struct Empty {
-    pub one: Arc<dyn Store>,
-    pub two: Arc<dyn Store>,
-    folder: Option<tempfile::TempDir>,
-    namespace: Option<Namespace>,
-}
-
-impl Empty {
-    pub(super) async fn sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("store.db");
-        let one = Arc::new(SqliteStore::open(&path, 2).await.unwrap());
-        let two = Arc::new(SqliteStore::open(&path, 2).await.unwrap());
-        Self { one, two, folder: Some(folder), namespace: None }
-    }
-
-    pub(super) async fn postgres() -> Self {
-        let namespace = Namespace::create().await;
-        let one = Arc::new(PostgresStore::connect(&namespace.url, 2).await.unwrap());
-        let two = Arc::new(PostgresStore::connect(&namespace.url, 2).await.unwrap());
-        Self { one, two, folder: None, namespace: Some(namespace) }
-    }
-
-    pub(super) async fn finish(self) {
-        self.one.close().await;
-        self.two.close().await;
-        if let Some(folder) = self.folder {
-            folder.close().unwrap();
-        }
-        if let Some(namespace) = self.namespace {
-            namespace.drop(&namespace.pool().await).await;
         }
     }
 }

@@ -3,20 +3,27 @@
 mod budgets;
 mod claims;
 mod dead_letters;
+
 mod erasing;
 mod fixtures;
 mod forgetting;
 pub(crate) mod harness;
 mod hostile;
 mod journal;
+mod ledger;
 mod long;
+mod outages;
 mod outbox;
 mod parking;
 mod races;
+mod rates;
 mod records;
 mod schema;
 mod server;
 mod settlements;
+mod similar;
+mod upgrade;
+mod without_schema;
 
 /// Makes `sqlite::NAME` and `postgres::NAME` of every test.
 macro_rules! on_both {
@@ -103,6 +110,28 @@ on_both! { Harness:
         thirty_two_at_once_never_go_over
         alerts_are_told_once_by_many
     }
+    ledger {
+        rows_come_back_as_they_were
+        pages_follow_one_another
+        usage_is_told_by_prompt
+        only_rows_without_a_cost_are_priced
+    }
+    rates {
+        a_bucket_gives_what_is_there
+        what_was_not_used_is_given_back
+        a_changed_limit_counts_at_once
+        several_stores_take_no_more_than_there_is
+        buckets_at_rest_are_forgotten
+        long_names_of_buckets_stay_distinct
+    }
+    similar {
+        what_was_stored_later_can_be_left_out,
+        the_nearest_come_first
+        only_comparable_items_are_found
+        a_later_vector_stands_in_for_an_earlier_one
+        hostile_items_come_back
+        any_vectors_are_ordered_as_by_plain_arithmetic
+    }
     outbox {
         a_command_is_taken_once_with_all_that_it_says
         a_lane_keeps_its_order_and_lanes_go_side_by_side
@@ -147,6 +176,7 @@ on_both! { Harness:
         any_order_of_changes_ends_the_same
         a_delivery_only_moves_forward
         every_channel_and_state_of_a_delivery_is_kept
+        a_result_says_what_made_it_and_how_good_it_is
     }
     erasing {
         nx_59_nothing_of_an_erased_person_is_left
@@ -160,6 +190,7 @@ on_both! { Harness:
         old_keys_are_forgotten_with_their_events
         a_key_without_a_time_is_known_for_good
         what_is_not_done_or_not_old_stays
+        windows_of_long_ago_are_forgotten
     }
     schema {
         a_missing_step_is_behind
@@ -199,6 +230,9 @@ mod empty {
             an_empty_database_is_behind
             two_migrators_at_once_apply_once
         }
+        upgrade {
+            a_filled_database_keeps_its_calls_and_commands
+        }
     }
-    use super::{harness, schema};
+    use super::{harness, schema, upgrade};
 }

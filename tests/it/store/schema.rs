@@ -48,11 +48,14 @@ pub(super) async fn a_fresh_database_is_empty_and_answers(h: &Harness) {
     let counts = h.store.table_counts().await.unwrap();
     let tables = [
         "audit_log",
+        "budget_windows",
+        "budgets",
         "contact_properties",
         "contacts",
         "conversations",
         "dead_letters",
         "deliveries",
+        "embeddings",
         "erasures",
         "events",
         "forgotten",

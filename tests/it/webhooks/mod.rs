@@ -118,7 +118,7 @@ async fn nx_58_the_example_for_receivers_tells_a_good_request_from_an_altered_on
 }
 
 fn example_accepts(key: &str, request: &HttpRequest) -> Option<i32> {
-    let page = include_str!("../../docs/MESSAGES.md");
+    let page = include_str!("../../../docs/MESSAGES.md");
     let (_, code) = page.split_once("<!-- example: python-verify -->\n```python\n").unwrap();
     let (code, _) = code.split_once("```").unwrap();
     let mut python = Process::new("python3");

@@ -127,7 +127,7 @@ fn by_tags(world: &World, request: &Value) -> Option<Fault> {
         "no-usage" => Some(Fault::NoUsage),
         "slow" => Some(Fault::Slow(Duration::from_secs(2))),
         "drop" => times(1, Fault::CutAfter),
-        "cut-stream" => times(1, Fault::Cut(Cut::After(user.len() % 8))),
+        "cut-stream" => times(1, Fault::Cut(Cut::After(1 + user.len() % 8))),
         "cut-counted" => times(1, Fault::Cut(Cut::BeforeDone)),
         "overloaded" => times(1, overloaded()),
         "small-down" => is_small(&model::name(request)).then(server_error),

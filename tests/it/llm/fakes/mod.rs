@@ -3,4 +3,5 @@
 pub(super) mod anthropic;
 pub(super) mod bedrock;
 pub(super) mod gemini;
+pub(super) mod openai;
 pub(super) mod raw;

@@ -28,6 +28,8 @@ pub(in crate::llm) struct Said {
     status: u16,
     headers: Vec<(String, String)>,
     pieces: Vec<Vec<u8>>,
+    /// Between two pieces.
+    pause: Duration,
     end: End,
 }
 
@@ -49,7 +51,9 @@ impl Said {
 
     pub(in crate::llm) fn bytes(status: u16, kind: &str, body: Vec<u8>) -> Self {
         let headers = vec![("content-type".to_owned(), kind.to_owned())];
-        Self { status, headers, pieces: vec![body], end: End::Clean }
+        // So that the client reads them one by one.
+        let pause = Duration::from_millis(1);
+        Self { status, headers, pieces: vec![body], pause, end: End::Clean }
     }
 
     /// Server-sent events, as they stand.
@@ -65,6 +69,14 @@ impl Said {
     /// In pieces of so many bytes, each written by itself.
     pub(in crate::llm) fn split(mut self, bytes: usize) -> Self {
         self.pieces = self.pieces.concat().chunks(bytes).map(<[u8]>::to_vec).collect();
+        self
+    }
+
+    /// With this silence after so many bytes.
+    pub(in crate::llm) fn pausing(mut self, bytes: usize, pause: Duration) -> Self {
+        let mut begin = self.pieces.concat();
+        let rest = begin.split_off(bytes);
+        (self.pieces, self.pause) = (vec![begin, rest], pause);
         self
     }
 
@@ -180,8 +192,7 @@ async fn answer(mut socket: TcpStream, said: Said) -> std::io::Result<()> {
     socket.write_all(head.as_bytes()).await?;
     for (at, piece) in said.pieces.iter().enumerate() {
         if at > 0 {
-            // So that the client reads them one by one.
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(said.pause).await;
         }
         socket.write_all(piece).await?;
     }
@@ -202,11 +213,20 @@ pub(in crate::llm) const KEY: &str = "sk-test-key";
 
 impl Called {
     pub(in crate::llm) fn at(kind: ProviderKind, base: &str) -> Self {
+        Self::with(kind, base, |_| {})
+    }
+
+    pub(in crate::llm) fn with(
+        kind: ProviderKind,
+        base: &str,
+        set: impl FnOnce(&mut ProviderSettings),
+    ) -> Self {
         let mut key = tempfile::NamedTempFile::new().unwrap();
         writeln!(key, "{KEY}").unwrap();
         let mut settings = ProviderSettings::of_kind(kind).unwrap();
         settings.base_url = Some(base.to_owned());
         settings.api_key = Some(SecretRef(format!("file:{}", key.path().display())));
+        set(&mut settings);
         let provider = vendors::provider(&settings, &Http::new().unwrap()).unwrap();
         Self { provider, settings, _key: key }
     }
