@@ -30,15 +30,15 @@ use crate::senders::{NOW, World, at, fixture};
 
 const LEASE: Duration = Duration::from_secs(60);
 
-struct Workshop {
-    tools: Tools,
-    store: Arc<dyn Store>,
+pub(crate) struct Workshop {
+    pub(crate) tools: Tools,
+    pub(crate) store: Arc<dyn Store>,
     world: World,
     _folder: TempDir,
 }
 
 impl Workshop {
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let folder = TempDir::new().unwrap();
         let store: Arc<dyn Store> =
             Arc::new(SqliteStore::open(folder.path().join("store.db"), 2).await.unwrap());
@@ -90,14 +90,14 @@ impl Workshop {
         }
     }
 
-    async fn handle(&self, event: &Event) -> (Work, Result<Outcome, Failure>) {
+    pub(crate) async fn handle(&self, event: &Event) -> (Work, Result<Outcome, Failure>) {
         let work = self.claim(event).await;
         let outcome = handle(&self.tools, &work, event).await;
         (work, outcome)
     }
 
     /// Handles and commits.
-    async fn done(&self, event: &Event) -> Outcome {
+    pub(crate) async fn done(&self, event: &Event) -> Outcome {
         let (work, outcome) = self.handle(event).await;
         let outcome = outcome.unwrap();
         let settled = Settled { held: work.held, verdict: Verdict::Done(outcome.clone()) };

@@ -26,6 +26,7 @@ mod llm;
 mod messages_page;
 mod messaging;
 mod money_commands;
+mod ordered_work;
 mod queue;
 mod schemes_roundtrip;
 mod schemes_vectors;
