@@ -67,7 +67,7 @@ metrics! {
     Counter, "longshore_channel_sends_total", "Calls to send a message, by channel and outcome.";
     Counter, "longshore_channel_alerts_total", "Answers of a vendor after which somebody must act, by channel and code.";
     Counter, "longshore_webhooks_total", "Signed requests that were sent, by what they were for (alerts, callback, piece) and outcome.";
-    Gauge, "longshore_llm_up", "1 while a model of the settings is asked, 0 while it is left alone or tried by a single call.";
+    Counter, "longshore_budget_alerts_total", "Budgets whose spending passed a level, by period and level (80, 100).";
     Gauge, "longshore_dead_letters_open", "Open dead letters by reason.";
     Counter, "longshore_commit_groups_total", "Transactions of the store that carried a group, by verb.";
     Histogram(SIZES), "longshore_commit_group_size", "Members of a group, by verb.";

@@ -1,4 +1,4 @@
-//! Watches the models of this process: gauges, and a signed alert once for each outage.
+//! Watches the models of this process: a signed alert, once for each outage.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -29,10 +29,6 @@ impl ModelWatch {
     /// Looks once.
     pub(super) fn look(&mut self, context: &Arc<Context>) {
         let models = context.parts.tools.gateway.health();
-        for model in &models {
-            let up = if model.state == ModelState::Up { 1.0 } else { 0.0 };
-            metrics::gauge!("longshore_llm_up", "name" => model.name.clone()).set(up);
-        }
         for model in self.went_down(&models) {
             tracing::error!(model = model.name, why = model.why, "a model is down");
             if context.parts.webhooks.has_alert_url() {

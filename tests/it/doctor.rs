@@ -20,7 +20,7 @@ async fn doctor(folder: &Path, more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
     command.args([&["doctor"], more].concat()).current_dir(folder).env_clear();
     command.envs([("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x"), ("AWS_REGION", "us-east-1")]);
-    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    tokio::task::block_in_place(|| command.output().unwrap())
 }
 
 fn out(output: &Output) -> String {

@@ -59,7 +59,7 @@ impl Desk {
     async fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
         command.args(arguments).current_dir(self.folder.path()).env_clear().env("USER", "tester");
-        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+        tokio::task::block_in_place(|| command.output().unwrap())
     }
 
     /// Runs it, insists on this exit code, and answers both outputs.

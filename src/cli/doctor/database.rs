@@ -23,7 +23,8 @@ const NEARLY: i64 = 80;
 
 /// Opens it.
 pub(super) async fn open(settings: &Settings) -> Result<Arc<dyn Store>, Finding> {
-    in_time(open_store(settings))
+    let opened = async { open_store(settings).await.map_err(|error| format!("{error:#}")) };
+    in_time(opened)
         .await
         .map_err(|error| Finding::fail("store", error, "is store.url right, and the database running?"))
 }
