@@ -25,6 +25,7 @@ mod llm;
 mod messages_page;
 mod messaging;
 mod ordered_work;
+mod prompts_cli;
 mod queue;
 mod schemes_roundtrip;
 mod schemes_vectors;
