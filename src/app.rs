@@ -2,6 +2,7 @@
 
 pub mod intake;
 mod objects;
+mod pieces;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -11,13 +12,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    app::pieces::Pieces,
     clock::{Clock, SystemClock},
     config::{KeySettings, Settings},
-    handlers::{callbacks::Callbacks, tools::Tools},
+    handlers::tools::Tools,
     http::Http,
     lifecycle::{ExitCode, Stop, Vitals},
-    llm::{gateway::Gateway, money::pricing::PriceTable, prompts::catalogue::Catalogue},
-    messaging,
+    llm::{
+        contract::ModelHealth, gateway::Gateway, money::pricing::PriceTable, prompts::catalogue::Catalogue,
+    },
+    messaging::{self, callback::Callbacks, webhook::WebhookSender},
     queue::sqs::SqsQueue,
     sources,
     store::{
@@ -114,6 +118,8 @@ impl App {
         )?;
         let gateway = Arc::new(gateway);
         let channels = messaging::channels(&settings, &http).map_err(anyhow::Error::msg)?;
+        let webhooks = WebhookSender::new(&settings.webhooks, http.clone(), Arc::clone(&clock));
+        let webhooks = Arc::new(webhooks.map_err(anyhow::Error::msg)?);
         let tools = Tools {
             store: Arc::clone(&store),
             gateway: Arc::clone(&gateway),
@@ -121,8 +127,8 @@ impl App {
             prices,
             channels: channels.keys().copied().collect(),
             prompts: Arc::new(Catalogue::load(settings.llm.prompts.as_deref())?),
-            callbacks: Callbacks::new(&settings.webhooks.callbacks),
-            pieces: None,
+            callbacks: Callbacks::new(&settings.webhooks.callbacks).map_err(anyhow::Error::msg)?,
+            pieces: Some(Arc::new(Pieces(Arc::clone(&webhooks)))),
         };
         let drain = settings.worker.drain;
         let parts = Parts {
@@ -137,6 +143,7 @@ impl App {
             wake_key: wake_key(&settings)?,
             tools: Arc::new(tools),
             channels,
+            webhooks,
             clock,
             trail,
             vitals: Arc::clone(&vitals),
@@ -146,6 +153,13 @@ impl App {
         let running = run::start(parts).await?;
         let ticker = tokio::spawn(tick(Arc::clone(&vitals)));
         Ok(Self { store, vitals, gateway, running, drain, ticker })
+    }
+
+    /// Tells how every model is doing, as this process sees it.
+    #[must_use]
+    pub fn models(&self) -> Arc<dyn Fn() -> Vec<ModelHealth> + Send + Sync> {
+        let gateway = Arc::clone(&self.gateway);
+        Arc::new(move || gateway.health())
     }
 
     /// Stops in order; answers whether everything finished by itself. `hurry` shortens the drain.

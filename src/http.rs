@@ -30,8 +30,7 @@ const POOL_IDLE: Duration = Duration::from_secs(20);
 /// Longest answer that is read, in bytes. None of the calls made here has a longer one.
 const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
 
-/// One request.
-#[derive(Debug)]
+/// One request. Not to be shown: headers may hold keys.
 pub struct Post<'a> {
     /// Where to.
     pub url: Url,
@@ -210,7 +209,10 @@ impl Opened {
 
 fn extra(pairs: &[(&str, &str)]) -> HeaderMap {
     let text = |(name, value): &(&str, &str)| {
-        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
+        let mut value = HeaderValue::from_str(value).ok()?;
+        // `api-key`, `x-api-key`, `x-goog-api-key`: never shown, never put into an index.
+        value.set_sensitive(name.to_ascii_lowercase().ends_with("key"));
+        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
     };
     pairs.iter().filter_map(text).collect()
 }

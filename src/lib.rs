@@ -17,6 +17,7 @@ pub mod llm;
 pub mod messaging;
 pub mod queue;
 pub mod retry;
+mod signature;
 pub mod sources;
 pub mod store;
 pub mod telemetry;

@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 9] = [
     &["handlers"],
     &["llm", "crm", "messaging", "sources"],
     &["queue", "queue/local", "store", "http"],
-    &["clock", "config", "retry", "telemetry", "lifecycle", "crash_point"],
+    &["clock", "config", "retry", "telemetry", "lifecycle", "crash_point", "signature"],
     &["domain"],
 ];
 

@@ -1,7 +1,8 @@
 //! `/livez` and `/readyz`.
 //!
 //! Alive means: restarting would not help. It looks only inside this process. Ready means: schema, database
-//! and queue are as needed and it is not stopping; what is wrong is named, and nothing restarts because of it.
+//! and queue are as needed and it is not stopping; what is wrong is named, and nothing restarts because of it. A model
+//! that is down makes it degraded, not unready: other events can be worked, and those that cannot wait.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -16,6 +17,7 @@ use tokio::{runtime::Handle, time::timeout};
 
 use crate::{
     lifecycle::Vitals,
+    llm::contract::{ModelHealth, ModelState},
     store::contract::{SchemaState, Store, StoreError},
     telemetry::metrics::Metrics,
 };
@@ -33,6 +35,8 @@ pub struct Probes {
     pub vitals: Arc<Vitals>,
     /// The store that is asked.
     pub store: Arc<dyn Store>,
+    /// How the models are doing.
+    pub models: Arc<dyn Fn() -> Vec<ModelHealth> + Send + Sync>,
     /// The page of metrics.
     pub metrics: Metrics,
     /// The long poll's wait.
@@ -47,6 +51,9 @@ pub(super) struct Health {
     status: &'static str,
     version: &'static str,
     checks: Vec<Check>,
+    /// What is away and can be done without: `llm:NAME: why`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    degraded: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,7 +80,11 @@ impl IntoResponse for Health {
 impl Health {
     pub(super) fn of(checks: Vec<Check>) -> Self {
         let status = if checks.iter().all(|check| check.status == "pass") { "pass" } else { "fail" };
-        Self { status, version: env!("CARGO_PKG_VERSION"), checks }
+        Self { status, version: env!("CARGO_PKG_VERSION"), checks, degraded: Vec::new() }
+    }
+
+    fn degraded(self, models: &[ModelHealth]) -> Self {
+        Self { degraded: models.iter().filter_map(degraded).collect(), ..self }
     }
 
     pub(super) fn is_good(&self) -> bool {
@@ -109,7 +120,8 @@ pub(super) async fn readyz(State(probes): State<Probes>) -> Response {
         Check::of("schema", schema),
         Check::of("queue", polled),
         Check::of("draining", draining),
-    ]);
+    ])
+    .degraded(&(probes.models)());
     ::metrics::gauge!("longshore_ready").set(if health.is_good() { 1.0 } else { 0.0 });
     health.into_response()
 }
@@ -150,6 +162,18 @@ impl Probes {
             Err(late) => Some(format!("the database {late}")),
         }
     }
+}
+
+/// `None` for a model that is asked as usual.
+fn degraded(model: &ModelHealth) -> Option<String> {
+    let next = match (model.state, model.opens_in_seconds) {
+        (ModelState::Up, _) => return None,
+        (ModelState::Probing, _) => "a single call is trying it".to_owned(),
+        (ModelState::Down, Some(seconds)) => format!("asked again in {seconds} s"),
+        (ModelState::Down, None) => "not asked".to_owned(),
+    };
+    let why = model.why.as_deref().unwrap_or("failed too often");
+    Some(format!("llm:{}: {why}, {next}", model.name))
 }
 
 /// The error without the database's own words: they may name hosts, users and rows.

@@ -49,7 +49,8 @@ impl HealthCommand {
     }
 }
 
-fn usual_url(mut listen: std::net::SocketAddr, live: bool) -> String {
+/// The page of the worker at this address, as this machine reaches it.
+pub(super) fn usual_url(mut listen: std::net::SocketAddr, live: bool) -> String {
     match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => listen.set_ip(std::net::Ipv6Addr::LOCALHOST.into()),

@@ -1,10 +1,12 @@
 //! The command line: one file per family.
 
+mod budget;
 mod config;
 mod context;
 mod curl;
 pub mod dev;
 mod dlq;
+mod doctor;
 mod enqueue;
 mod event;
 mod health;
@@ -66,6 +68,8 @@ enum Command {
     Outbox(outbox::OutboxCommand),
     Dlq(dlq::DlqCommand),
     Usage(usage::UsageCommand),
+    Budget(budget::BudgetCommand),
+    Doctor(doctor::DoctorCommand),
     Prompts(prompts::PromptsCommand),
     Tenant(tenant::TenantCommand),
     Health(health::HealthCommand),
@@ -110,6 +114,8 @@ impl Cli {
             Command::Outbox(command) => command.run(&context).await,
             Command::Dlq(command) => command.run(&context).await,
             Command::Usage(command) => command.run(&context).await,
+            Command::Budget(command) => command.run(&context).await,
+            Command::Doctor(command) => Box::pin(command.run(&context)).await,
             Command::Prompts(command) => Box::pin(command.run(&context)).await,
             Command::Tenant(command) => command.run(&context).await,
             Command::Health(command) => command.run(&context).await,

@@ -31,6 +31,27 @@ pub(super) fn say_json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The answer as CSV, for spreadsheets: a cell that begins as a formula does is made text.
+pub(super) fn say_csv(head: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
+    let mut out = csv::Writer::from_writer(Vec::new());
+    out.write_record(head)?;
+    for row in rows {
+        out.write_record(row.iter().map(|cell| no_formula(cell)))?;
+    }
+    say(String::from_utf8_lossy(&out.into_inner()?).trim_end());
+    Ok(())
+}
+
+/// What strangers may name, such as a model, must not be worked by whoever opens the file.
+fn no_formula(cell: &str) -> String {
+    let is_number = cell.strip_prefix('-').unwrap_or(cell).bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number {
+        format!("'{cell}")
+    } else {
+        cell.to_owned()
+    }
+}
+
 /// A table: with frame and bold head on a terminal, plain columns elsewhere and with `NO_COLOR`.
 pub(super) fn say_table(head: &[&str], rows: &[Vec<String>]) {
     if rows.is_empty() {

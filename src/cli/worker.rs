@@ -83,5 +83,5 @@ async fn work(settings: Settings, shutdown: &Shutdown) -> anyhow::Result<ExitCod
 
 fn probes(app: &App, metrics: Metrics, wait: std::time::Duration) -> Probes {
     let (vitals, store) = (Arc::clone(&app.vitals), Arc::clone(&app.store));
-    Probes { vitals, store, metrics, wait, executor: Handle::current() }
+    Probes { vitals, store, models: app.models(), metrics, wait, executor: Handle::current() }
 }

@@ -106,7 +106,7 @@ pub enum KeyHeader {
 pub enum SchemaSupport {
     /// As a JSON schema that it enforces.
     JsonSchema,
-    /// It only promises JSON; the schema stands in the instructions.
+    /// It only promises JSON; the schema stands in the instructions. Bedrock: a tool that must be called.
     JsonObject,
     /// Not at all: the schema stands in the instructions.
     Instructions,
@@ -204,7 +204,8 @@ pub struct ProviderSettings {
     #[config(default = "30s", deserialize_with = duration)]
     pub breaker_rest: Duration,
 
-    /// `openai`: how the shape of an answer is told: `json-schema`, `json-object` or `instructions`.
+    /// How the shape of an answer is told: `json-schema`, `json-object` (`bedrock`: a tool that must be called) or
+    /// `instructions`.
     #[config(default = "json-schema")]
     pub schema: SchemaSupport,
 

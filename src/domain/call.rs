@@ -21,6 +21,9 @@ pub struct StepKey {
     pub input_hash: String,
 }
 
+/// The journal's word for the provider of an answer that was not bought, but copied from one to an equal question.
+pub const COPIED: &str = "cache";
+
 /// A call about to be made: durable, with its money set aside, before the socket is written.
 #[derive(Clone, Debug)]
 pub struct CallStart {

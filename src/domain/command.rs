@@ -184,6 +184,25 @@ pub enum Sent {
         /// For operators, without personal data.
         detail: String,
     },
+    /// Not sent on purpose: nobody wants it.
+    Dropped {
+        /// `gone`, `no_alert_url`.
+        why: String,
+    },
+}
+
+impl Sent {
+    /// The outcome, a bounded label.
+    #[must_use]
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Sent { .. } => "sent",
+            Self::Refused { .. } => "refused",
+            Self::NotSent { .. } => "not_sent",
+            Self::Unknown { .. } => "unknown",
+            Self::Dropped { .. } => "dropped",
+        }
+    }
 }
 
 /// How far a vendor's "wait" reaches.
@@ -228,7 +247,7 @@ pub enum CommandEndState {
     },
     /// Not sent on purpose.
     Dropped {
-        /// `opted_out`, `auto_replies_off`, `window_closed`.
+        /// `opted_out`, `auto_replies_off`, `window_closed`, `gone`, `no_alert_url`.
         why: String,
     },
     /// Back to planned.

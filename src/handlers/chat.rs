@@ -7,7 +7,7 @@ use crate::{
         record::{LedgerRow, LedgerStatus, Write},
         usage::UsageSource,
     },
-    llm::money::pricing::PriceTable,
+    llm::money::pricing::{PriceTable, Used},
 };
 
 /// The step under which such usage stands in reports.
@@ -16,7 +16,8 @@ const STEP: &str = "streamed_chat";
 /// Priced here by the model that answered and the day on which it did; the sender's own figure does not count. An
 /// unknown model has no price, which is not the same as none.
 pub(super) fn handle(prices: &PriceTable, event: &Event, chat: &ChatUsage) -> Outcome {
-    let priced = prices.cost(&chat.model, &chat.usage, chat.ended_at);
+    let used = Used { model: &chat.model, tier: None, usage: &chat.usage, at: chat.ended_at };
+    let priced = prices.cost(&used);
     let (cost, price_version) = priced.unzip();
     let row = LedgerRow {
         // The event's own key: a replay of the event writes the same row again, not a second one.

@@ -54,8 +54,8 @@ pub(super) async fn handle(
 
 fn callback(tools: &Tools, chat: &ChatComplete) -> Result<Option<Url>, Failure> {
     let allowed = |text: &String| {
-        let bad = |why| Failure::new(Reason::SchemaMismatch, format!("/data/callback_url: {why}"));
-        tools.callbacks.allowed(text).map_err(bad)
+        let wrong = |why| Failure::new(Reason::SchemaMismatch, format!("/data/callback_url: {why}"));
+        tools.callbacks.allowed(text).map_err(wrong)
     };
     chat.callback_url.as_ref().map(allowed).transpose()
 }

@@ -1,6 +1,5 @@
 //! What we do about an event. A handler returns what is to be written and sent; the worker commits it.
 
-pub mod callbacks;
 mod chat;
 mod chat_complete;
 mod chat_relay;

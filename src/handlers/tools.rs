@@ -12,13 +12,13 @@ use crate::{
         outcome::Failure,
         reason::Reason,
     },
-    handlers::callbacks::Callbacks,
     llm::{
         contract::{Person, StepContext},
         gateway::Gateway,
         money::pricing::PriceTable,
         prompts::{catalogue::Catalogue, error::PromptError, prompt::Prompt},
     },
+    messaging::callback::Callbacks,
     store::contract::{Store, StoreError, Work},
 };
 

@@ -1,26 +1,26 @@
-//! One attempt of one step: durable as `sent` before the socket is written, its end recorded before anyone
-//! uses it. An attempt that has started runs on when nobody waits for it any more, because it is paid for.
+//! The way of one attempt: durable before the socket is written, its end recorded before anyone uses it. An attempt
+//! that is on the wire runs on when nobody waits for it any more, because it is paid for.
 
 use std::{
+    future::Future,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use crate::{
-    clock::Clock,
     crash_point,
     domain::{
-        call::{Begun, CallEnd, CallResult, CallStart, CallState, JournalEntry, Opens, StepKey},
-        ids::{Revision, TenantId},
+        call::{Begun, COPIED, CallEnd, CallState, JournalEntry, LapsedCall, Opens, StepKey},
+        ids::TenantId,
         money::Money,
-        record::{LedgerRow, LedgerStatus},
-        usage::{Usage, UsageSource},
     },
     llm::{
+        attempt::{Attempt, Attempted, Seen, Stored, Wanted, seen, stored_text},
+        books::Books,
         call_metrics,
-        contract::{AnswerShape, CallError, Completion, Finish, Person, Request},
-        models::Model,
-        money::pricing::PriceTable,
+        contract::{CallError, Completion, Embedded, Finish},
+        gate::gates::{Obstacle, PATIENCE, Permit},
+        next, over_budget,
     },
     retry::RetryPolicy,
     store::{
@@ -29,64 +29,20 @@ use crate::{
     },
 };
 
-/// A call counts as running for this much longer than it may take, so that its end can be recorded.
-const GRACE: Duration = Duration::from_secs(1);
 /// Between tries to record the end of a paid call while the database is away.
 const RECORD_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// What a request holds besides its texts, in tokens, generously.
-const FRAMING: usize = 200;
+/// A call that waits at a gate is given up this long after our patience.
+const RESERVED_GRACE: Duration = Duration::from_secs(5);
+/// How much longer than asked for a provider's own time-out may take.
+const TIMEOUT_GRACE: Duration = Duration::from_millis(500);
+/// Lapsed calls that are ended at once.
+const LAPSED: i64 = 100;
 
 /// Everything that an attempt needs of the world.
 pub(crate) struct Journal {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) writer: Arc<GroupCommit>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) prices: Arc<PriceTable>,
-}
-
-/// One attempt.
-#[derive(Clone)]
-pub(crate) struct Attempt {
-    pub(crate) step: StepKey,
-    pub(crate) revision: Revision,
-    pub(crate) number: i32,
-    pub(crate) tenant: TenantId,
-    pub(crate) model: Arc<Model>,
-    pub(crate) request: Request,
-    pub(crate) person: Person,
-}
-
-/// An answer that is safe in the journal.
-#[derive(Clone, Debug)]
-pub(crate) struct Stored {
-    pub(crate) step: StepKey,
-    pub(crate) attempt: i32,
-    pub(crate) text: String,
-    pub(crate) ledger_id: String,
-}
-
-/// What came of an attempt.
-pub(crate) enum Attempted {
-    /// Complete and stored.
-    Answered(Stored),
-    /// Billed and recorded, but no answer.
-    Unusable(Finish, String),
-    /// No completion; recorded.
-    NoAnswer(CallError),
-    /// Somebody else has begun this attempt, or the database asks to try again: nothing was sent.
-    Taken,
-    /// The journal cannot be written.
-    Journal(StoreError),
-}
-
-/// What the journal knows of a step.
-pub(crate) enum Seen {
-    /// Bought before.
-    Stored(Stored),
-    /// May be on the wire; certainly over after this long.
-    Running(Duration),
-    /// To be bought as this attempt.
-    Free(i32),
+    pub(crate) books: Books,
 }
 
 impl Journal {
@@ -97,7 +53,8 @@ impl Journal {
         let overdue = |entry: &&JournalEntry| entry.state == CallState::Sent && entry.overdue;
         if entries.iter().any(|entry| overdue(&entry)) {
             for entry in entries.iter().filter(overdue) {
-                self.writer.journal_finish(self.lost(step, tenant, entry)).await?;
+                let call = LapsedCall { step: step.clone(), tenant: tenant.clone(), entry: entry.clone() };
+                self.writer.journal_finish(self.books.lost(&call)).await?;
             }
             entries = self.store.journal_find(step).await?;
         }
@@ -109,37 +66,130 @@ impl Journal {
         self.store.journal_reject(&stored.step, stored.attempt).await
     }
 
+    /// Ends what nobody else will end.
+    pub(crate) async fn end_lapsed(&self) -> Result<usize, StoreError> {
+        let lapsed = self.store.journal_lapsed(LAPSED).await?;
+        for call in &lapsed {
+            tracing::warn!(event_key = %call.step.event, step = %call.step.step, "a call was sent, and its owner is gone: charged at its worst case");
+            self.writer.journal_finish(self.books.lost(call)).await?;
+        }
+        Ok(lapsed.len())
+    }
+
+    /// Stores the answer to an equal question as the answer to this one, at no cost.
+    pub(crate) async fn copy(&self, attempt: &Attempt, text: &str) -> Result<Option<Stored>, StoreError> {
+        let mut start = self.books.start(attempt, Opens::Sent);
+        (start.worst_cost, start.hold) = (Some(Money::ZERO), Some(Money::ZERO));
+        start.provider = COPIED.to_owned();
+        match self.writer.journal_begin(start).await? {
+            Begun::Written => {}
+            Begun::Taken | Begun::OverBudget(_) => return Ok(None),
+        }
+        self.writer.journal_finish(self.books.cached(attempt, text)).await?;
+        Ok(Some(attempt.stored(text)))
+    }
+
     /// The whole attempt. To be run in a task of its own.
     pub(crate) async fn run(self: Arc<Self>, attempt: Attempt) -> Attempted {
-        crash_point::reach("before_sent");
-        match self.writer.journal_begin(self.start(&attempt)).await {
-            Ok(Begun::Written) => {}
-            Ok(Begun::Taken) => return Attempted::Taken,
-            Ok(Begun::OverBudget(_)) => {
-                return Attempted::Journal(StoreError::Refused("over budget".to_owned()));
-            }
-            Err(error) => return Attempted::Journal(error),
+        crash_point::reach("before_reserved");
+        match self.admit(&attempt).await {
+            Ok(permit) => self.call(attempt, permit).await,
+            Err(attempted) => attempted,
         }
-        crash_point::reach("sent_committed");
+    }
+
+    /// Through the gates and into the journal as `sent`: in one write where nothing has to be waited for, else
+    /// reserved first, so that the money is set aside while it waits.
+    async fn admit(&self, attempt: &Attempt) -> Result<Permit, Attempted> {
+        let tokens = attempt.gates.estimate(
+            attempt.prompt_id(),
+            attempt.wanted.input_tokens(),
+            attempt.wanted.max_output(),
+        );
+        match attempt.gates.try_enter(tokens) {
+            Ok(permit) => {
+                crash_point::reach("before_sent");
+                self.begin(attempt, Opens::Sent).await?;
+                crash_point::reach("sent_committed");
+                Ok(permit)
+            }
+            Err(Obstacle::Later(shut)) => Err(Attempted::Shut(shut)),
+            Err(Obstacle::Soon) => self.wait_reserved(attempt, tokens).await,
+        }
+    }
+
+    async fn wait_reserved(&self, attempt: &Attempt, tokens: i64) -> Result<Permit, Attempted> {
+        self.begin(attempt, Opens::Reserved(PATIENCE + RESERVED_GRACE)).await?;
+        crash_point::reach("reserved");
+        let permit = match attempt.gates.enter(tokens).await {
+            Ok(permit) if attempt.is_awaited() => permit,
+            Ok(_) => {
+                self.give_up(attempt, "nobody waits for it any more").await;
+                return Err(Attempted::Taken);
+            }
+            Err(shut) => {
+                self.give_up(attempt, &shut.why).await;
+                return Err(Attempted::Shut(shut));
+            }
+        };
+        crash_point::reach("before_sent");
+        let sent = timed("send", self.writer.journal_send(attempt.id())).await;
+        match sent {
+            Ok(true) => {
+                crash_point::reach("sent_committed");
+                Ok(permit)
+            }
+            Ok(false) => Err(Attempted::Taken),
+            Err(error) => {
+                self.give_up(attempt, "the journal cannot be written").await;
+                Err(Attempted::Journal(error))
+            }
+        }
+    }
+
+    async fn begin(&self, attempt: &Attempt, opens: Opens) -> Result<(), Attempted> {
+        let start = self.books.start(attempt, opens);
+        let hold = start.hold;
+        match timed("begin", self.writer.journal_begin(start)).await {
+            Ok(Begun::Written) => Ok(()),
+            Ok(Begun::Taken) => Err(Attempted::Taken),
+            Ok(Begun::OverBudget(status)) => {
+                Err(Attempted::OverBudget(over_budget::failure(&status, hold, self.books.clock.now()), hold))
+            }
+            Err(error) => Err(Attempted::Journal(error)),
+        }
+    }
+
+    /// Gives the money back at once; should that fail, it lapses.
+    async fn give_up(&self, attempt: &Attempt, why: &str) {
+        if let Err(error) = self.writer.journal_finish(self.books.given_up(attempt, why)).await {
+            tracing::debug!(event_key = %attempt.step.event, %error, "a reservation is left to lapse");
+        }
+    }
+
+    async fn call(&self, attempt: Attempt, mut permit: Permit) -> Attempted {
+        permit.sent();
         let begun = Instant::now();
-        let result = attempt.model.provider.complete(&attempt.request).await;
+        let result = wire(&attempt).await;
+        let took = begun.elapsed();
         if result.is_ok() {
             crash_point::reach("answer_received");
         }
-        let end = self.end(&attempt, &result, begun.elapsed());
-        call_metrics::record(&attempt.model, &end, &result, begun.elapsed());
-        let recorded = self.finish(&attempt, end).await;
+        let (verdict, overloaded, used) = next::verdict(&result);
+        permit.ended(verdict, overloaded, attempt.prompt_id(), used);
+        let end = self.books.end(&attempt, &result, took);
+        call_metrics::record(&attempt.model, &end, &result, took);
+        let recorded = timed("finish", self.finish(&attempt, end)).await;
         if result.is_ok() {
             crash_point::reach("answer_stored");
         }
         match (recorded, result) {
             (Err(error), _) => Attempted::Journal(error),
             (Ok(()), Err(error)) => Attempted::NoAnswer(error),
-            (Ok(()), Ok(Completion { finish: Finish::Complete, text, .. })) => {
-                let ledger_id = ledger_id(&attempt.step, attempt.revision, attempt.number);
-                Attempted::Answered(Stored { step: attempt.step, attempt: attempt.number, text, ledger_id })
-            }
-            (Ok(()), Ok(completion)) => Attempted::Unusable(completion.finish, completion.text),
+            (Ok(()), Ok(completion)) => match stored_text(&attempt.wanted, &completion) {
+                Some(text) => Attempted::Answered(attempt.stored(&text)),
+                None => Attempted::Unusable(completion.finish, completion.text),
+            },
         }
     }
 
@@ -162,177 +212,42 @@ impl Journal {
         }
         Ok(())
     }
-
-    fn start(&self, attempt: &Attempt) -> CallStart {
-        CallStart {
-            step: attempt.step.clone(),
-            revision: attempt.revision,
-            attempt: attempt.number,
-            tenant: attempt.tenant.clone(),
-            provider: attempt.model.kind.to_owned(),
-            model: attempt.model.model.clone(),
-            worst_cost: self.worst_case(attempt).map(|(cost, _)| cost),
-            hold: self.worst_case(attempt).map(|(cost, _)| cost),
-            opens: Opens::Sent,
-            timeout: attempt.model.settings.timeout + GRACE,
-        }
-    }
-
-    fn end(&self, attempt: &Attempt, result: &Result<Completion, CallError>, took: Duration) -> CallEnd {
-        let end = match result {
-            Ok(completion) => self.paid(attempt, completion, took),
-            Err(error @ CallError::Unknown(_)) => {
-                let worst = self.worst_case(attempt);
-                let ledger = LedgerRow {
-                    cost: worst.as_ref().map(|(cost, _)| *cost),
-                    price_version: worst.map(|(_, version)| version),
-                    ..self.row(attempt, LedgerStatus::Ambiguous, took)
-                };
-                CallResult::Ambiguous { detail: error.to_string(), ledger }
-            }
-            Err(error) => CallResult::Failed { detail: error.to_string(), ledger: None },
-        };
-        CallEnd {
-            step: attempt.step.clone(),
-            revision: attempt.revision,
-            attempt: attempt.number,
-            charge: Money::ZERO,
-            end,
-        }
-    }
-
-    /// Priced by the model that answered: gateways may serve another than the one asked.
-    fn paid(&self, attempt: &Attempt, completion: &Completion, took: Duration) -> CallResult {
-        let served = completion.served_model.as_deref().unwrap_or(&attempt.model.model);
-        let price = if attempt.model.free {
-            Some((Money::ZERO, "free".to_owned()))
-        } else {
-            self.prices.cost(served, &completion.usage, self.clock.now())
-        };
-        let complete = completion.finish == Finish::Complete;
-        let status = if complete { LedgerStatus::Answered } else { LedgerStatus::Failed };
-        let ledger = LedgerRow {
-            served_model: completion.served_model.clone(),
-            usage: completion.usage,
-            usage_source: completion.usage_source,
-            cost: price.as_ref().map(|(cost, _)| *cost),
-            price_version: price.map(|(_, version)| version),
-            request_id: completion.request_id.clone(),
-            ..self.row(attempt, status, took)
-        };
-        if complete {
-            CallResult::Answered { text: completion.text.clone(), ledger }
-        } else {
-            CallResult::Failed { detail: finish_word(&completion.finish), ledger: Some(ledger) }
-        }
-    }
-
-    fn row(&self, attempt: &Attempt, status: LedgerStatus, took: Duration) -> LedgerRow {
-        LedgerRow {
-            id: ledger_id(&attempt.step, attempt.revision, attempt.number),
-            tenant: attempt.tenant.clone(),
-            at: self.clock.now(),
-            event_key: attempt.step.event.clone(),
-            step: attempt.step.step.clone(),
-            status,
-            provider: attempt.model.kind.to_owned(),
-            requested_model: attempt.model.model.clone(),
-            served_model: None,
-            usage: Usage::default(),
-            usage_source: UsageSource::None,
-            cost: None,
-            price_version: None,
-            latency_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
-            user: attempt.person.user.clone(),
-            specialist: attempt.person.specialist.clone(),
-            request_id: None,
-            prompt: None,
-            prompt_hash: None,
-            requested_tier: None,
-            served_tier: None,
-        }
-    }
-
-    /// The end of a call whose owner died or lost its answer.
-    fn lost(&self, step: &StepKey, tenant: &TenantId, entry: &JournalEntry) -> CallEnd {
-        let version = self.prices.worst_case(&entry.model, 0, 0, entry.sent_at).map(|(_, version)| version);
-        let ledger = LedgerRow {
-            id: ledger_id(step, entry.revision, entry.attempt),
-            tenant: tenant.clone(),
-            at: self.clock.now(),
-            event_key: step.event.clone(),
-            step: step.step.clone(),
-            status: LedgerStatus::Ambiguous,
-            provider: entry.provider.clone(),
-            requested_model: entry.model.clone(),
-            served_model: None,
-            usage: Usage::default(),
-            usage_source: UsageSource::None,
-            cost: entry.worst_cost,
-            price_version: version,
-            latency_ms: 0,
-            user: None,
-            specialist: None,
-            request_id: None,
-            prompt: None,
-            prompt_hash: None,
-            requested_tier: None,
-            served_tier: None,
-        };
-        let detail = "sent, and never heard of again".to_owned();
-        CallEnd {
-            step: step.clone(),
-            revision: entry.revision,
-            attempt: entry.attempt,
-            charge: entry.hold.unwrap_or(Money::ZERO),
-            end: CallResult::Ambiguous { detail, ledger },
-        }
-    }
-
-    /// A token is at least one byte, so the bytes of the request bound its tokens.
-    fn worst_case(&self, attempt: &Attempt) -> Option<(Money, String)> {
-        if attempt.model.free {
-            return Some((Money::ZERO, "free".to_owned()));
-        }
-        let request = &attempt.request;
-        let turns: usize = request.turns.iter().map(|turn| turn.text.len()).sum();
-        let schema = match &request.answer {
-            AnswerShape::Text => 0,
-            AnswerShape::Json { schema, .. } => schema.to_string().len(),
-        };
-        let bytes = request.system.len() + turns + schema + FRAMING;
-        let tokens = i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.prices.worst_case(&attempt.model.model, tokens, request.max_output, self.clock.now())
-    }
 }
 
-fn seen(step: &StepKey, entries: &[JournalEntry]) -> Seen {
-    let good = |entry: &&JournalEntry| entry.state == CallState::Answered && !entry.rejected;
-    if let Some((entry, text)) = entries.iter().rev().filter(good).find_map(|e| Some((e, e.text.clone()?))) {
-        let ledger_id = ledger_id(step, entry.revision, entry.attempt);
-        return Seen::Stored(Stored { step: step.clone(), attempt: entry.attempt, text, ledger_id });
-    }
-    match entries.iter().find(|entry| entry.state == CallState::Sent) {
-        Some(running) => Seen::Running(running.overdue_in),
-        None => Seen::Free(entries.iter().map(|entry| entry.attempt).max().unwrap_or(0) + 1),
-    }
+/// The one place from which a provider is called.
+async fn wire(attempt: &Attempt) -> Result<Completion, CallError> {
+    let provider = &attempt.model.provider;
+    let call = async {
+        match &attempt.wanted {
+            Wanted::Answer(request) => provider.complete(request).await,
+            Wanted::Vectors(request) => provider.embed(request).await.and_then(as_completion),
+        }
+    };
+    // Providers keep their own time-outs; past this one others take the call for lost.
+    let longest = attempt.wanted.longest() + TIMEOUT_GRACE;
+    let late = || CallError::Unknown(format!("nothing after {} s", longest.as_secs()));
+    tokio::time::timeout(longest, call).await.unwrap_or_else(|_| Err(late()))
 }
 
-/// Event, revision, step, input and attempt: unique, and the same whoever works it out.
-fn ledger_id(step: &StepKey, revision: Revision, attempt: i32) -> String {
-    let input = step.input_hash.get(..8).unwrap_or(&step.input_hash);
-    format!("{}@{revision}/{}/{input}/{attempt}", step.event, step.step)
+/// Vectors are kept as text, as any answer.
+fn as_completion(embedded: Embedded) -> Result<Completion, CallError> {
+    let text = serde_json::to_string(&embedded.vectors)
+        .map_err(|error| CallError::Unknown(format!("vectors that are no numbers: {error}")))?;
+    Ok(Completion {
+        text,
+        finish: Finish::Complete,
+        served_model: embedded.served_model,
+        served_tier: None,
+        usage: embedded.usage,
+        usage_source: embedded.usage_source,
+        request_id: embedded.request_id,
+    })
 }
 
-/// For operators; a model's own words may hold personal data and stay out.
-pub(crate) fn finish_word(finish: &Finish) -> String {
-    match finish {
-        Finish::Complete => "complete".to_owned(),
-        Finish::Truncated => "cut off by the output cap".to_owned(),
-        Finish::Refused(_) => "refused by the model".to_owned(),
-        Finish::ContextFull => "the context window is full".to_owned(),
-        Finish::Misbehaved(word) => format!("the model broke down: {word}"),
-        Finish::Blocked => "stopped by a content filter".to_owned(),
-        Finish::Unknown(word) => format!("unknown finish reason `{word}`"),
-    }
+async fn timed<T>(verb: &'static str, write: impl Future<Output = T>) -> T {
+    let begun = Instant::now();
+    let written = write.await;
+    metrics::histogram!("longshore_llm_journal_seconds", "verb" => verb)
+        .record(begun.elapsed().as_secs_f64());
+    written
 }

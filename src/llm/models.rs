@@ -126,6 +126,29 @@ impl Models {
         Ok(Self { models, routes, tenants, default: settings.default.clone() })
     }
 
+    /// The same, with one model asked of another provider: one's own.
+    #[must_use]
+    pub fn with_provider(mut self, name: &str, provider: &Arc<dyn Provider>) -> Self {
+        let own = |model: &mut Arc<Model>| {
+            if model.name == name {
+                let settings = model.settings.clone();
+                *model = Arc::new(Model {
+                    name: model.name.clone(),
+                    kind: model.kind,
+                    model: model.model.clone(),
+                    bucket: model.bucket.clone(),
+                    policy: model.policy,
+                    free: model.free,
+                    settings,
+                    provider: Arc::clone(provider),
+                });
+            }
+        };
+        self.models.values_mut().for_each(own);
+        self.routes.values_mut().flatten().for_each(own);
+        self
+    }
+
     /// The models to ask, in order: the tenant's route, else the prompt's where it is configured, else the default.
     #[must_use]
     pub fn route(&self, tenant: &TenantId, wanted: Option<&str>) -> &[Arc<Model>] {

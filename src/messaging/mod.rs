@@ -1,4 +1,4 @@
-//! Reaching people: one contract, one file per channel.
+//! Reaching people: one contract, one file per channel. Reaching our own systems: signed requests.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,8 +9,10 @@ use crate::{
     messaging::{contract::ChannelSender, whatsapp::Whatsapp},
 };
 
+pub mod callback;
 pub mod contract;
 mod pressure;
+pub mod webhook;
 pub mod whatsapp;
 mod whatsapp_error;
 

@@ -124,13 +124,7 @@ impl ChannelSender for Whatsapp {
             Ok(answer) => self.judge(&answer, &command.lane, business_id),
             Err(sent) => sent,
         };
-        let outcome = match &sent {
-            Sent::Sent { .. } => "sent",
-            Sent::Refused { .. } => "refused",
-            Sent::NotSent { .. } => "not_sent",
-            Sent::Unknown { .. } => "unknown",
-        };
-        metrics::counter!("longshore_channel_sends_total", "channel" => Channel::Whatsapp.name(), "outcome" => outcome)
+        metrics::counter!("longshore_channel_sends_total", "channel" => Channel::Whatsapp.name(), "outcome" => sent.outcome())
             .increment(1);
         sent
     }

@@ -71,7 +71,7 @@ pub(super) fn region(settings: &QueueSettings) -> Option<&str> {
 }
 
 /// Credentials and region as the AWS SDK finds them.
-pub(super) async fn surroundings(endpoint: Option<&str>, region: Option<&str>) -> SdkConfig {
+pub(crate) async fn surroundings(endpoint: Option<&str>, region: Option<&str>) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
     let region = region.map(|name| Region::new(name.to_owned()));
     if let Some(endpoint) = endpoint {
@@ -97,7 +97,7 @@ pub(super) async fn surroundings(endpoint: Option<&str>, region: Option<&str>) -
 }
 
 /// Whether a URL's host is Amazon's, a VPC endpoint included: there real credentials are needed.
-fn is_amazon(url: &str) -> bool {
+pub(crate) fn is_amazon(url: &str) -> bool {
     host_of(url).is_some_and(|host| host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn"))
 }
 

@@ -5,9 +5,10 @@ use serde_json::Value;
 use crate::{
     config::SourceSettings,
     domain::{envelope::HttpRequest, event::Fact, reason::Reason, timestamp::Timestamp},
+    signature::BadKey,
     sources::{
         freshness::stale,
-        keys::{BadKey, Candidate, Matched, usable},
+        keys::{Candidate, Matched, usable},
         rejection::Fault,
     },
 };

@@ -5,6 +5,7 @@ use secrecy::ExposeSecret as _;
 use crate::{
     config::{KeySettings, KeyState},
     domain::{reason::Reason, timestamp::Timestamp},
+    signature::BadKey,
     sources::rejection::Fault,
 };
 
@@ -27,10 +28,6 @@ pub(super) struct Matched {
     /// It counts only for what our store knows already; the text says why.
     pub(super) retired: Option<String>,
 }
-
-/// A configured secret that is not a key of the scheme. Says nothing about its value.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct BadKey(pub(super) &'static str);
 
 /// The keys that may be tried at `now`, the scheme's own. Revoked keys and keys whose time has not come are left
 /// out, and so is one with a date that cannot be read: fail closed.

@@ -22,7 +22,6 @@ pub mod rejection;
 pub mod schemes;
 pub mod senders;
 pub mod sign;
-mod signature;
 mod soap;
 mod unique_json;
 mod usual;

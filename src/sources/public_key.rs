@@ -13,7 +13,10 @@ use rustls::pki_types::{
     pem::{PemObject as _, SectionKind},
 };
 
-use crate::sources::{contract::SignError, keys::BadKey, signature::base64};
+use crate::{
+    signature::{BadKey, base64},
+    sources::contract::SignError,
+};
 
 /// How a signature is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

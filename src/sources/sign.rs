@@ -11,10 +11,10 @@ use crate::{
         ids::{EventKey, Revision, SourceName, sha256_hex},
         timestamp::Timestamp,
     },
+    signature::{Key, is_id},
     sources::{
         contract::{Order, Scheme, SignError},
         decode::{ENVELOPE_V1, FORM, JOB_V1, SOURCE, WAKE_V1},
-        signature::{Key, is_id},
     },
 };
 

@@ -50,15 +50,11 @@ impl GroupCommit {
                 whole(store.mark_started(&group, false).await, group.len())
             }),
             settlements: Line::start("settle", store, settle),
-            calls: Line::start("call", store, |store, group: Vec<CallStart>| async move {
-                whole(store.journal_begin(&group).await, group.len())
-            }),
+            calls: Line::start("call", store, begin),
             sends: Line::start("call_send", store, |store, group: Vec<CallId>| async move {
                 whole(store.journal_send(&group).await, group.len())
             }),
-            call_ends: Line::start("call_end", store, |store, group: Vec<CallEnd>| async move {
-                unit(store.journal_finish(&group).await, group.len())
-            }),
+            call_ends: Line::start("call_end", store, finish),
             command_ends: Line::start("command_end", store, |store, group: Vec<CommandEnd>| async move {
                 unit(store.outbox_settle(&group).await, group.len())
             }),
@@ -228,6 +224,35 @@ async fn settle_alone(store: &Arc<dyn Store>, member: &Settled) -> Result<Fence>
         Ok(fences) => Ok(fences.first().copied().unwrap_or(Fence::Lost)),
         Err(StoreError::CommitUnknown(_)) if store.settled_by(&member.held).await? => Ok(Fence::Committed),
         Err(error) => Err(error),
+    }
+}
+
+/// Calls together; when the group is refused, each alone, so that one bad member stops nobody.
+async fn begin(store: Arc<dyn Store>, group: Vec<CallStart>) -> Vec<Result<Begun>> {
+    match store.journal_begin(&group).await {
+        Err(StoreError::Conflict(_) | StoreError::Refused(_)) if group.len() > 1 => {
+            let mut results = Vec::with_capacity(group.len());
+            for call in &group {
+                let alone = store.journal_begin(std::slice::from_ref(call)).await;
+                results.push(alone.map(|begun| begun.into_iter().next().unwrap_or(Begun::Taken)));
+            }
+            results
+        }
+        answer => whole(answer, group.len()),
+    }
+}
+
+/// Ends together; when the group is refused, each alone: what others paid for is recorded all the same.
+async fn finish(store: Arc<dyn Store>, group: Vec<CallEnd>) -> Vec<Result<()>> {
+    match store.journal_finish(&group).await {
+        Err(StoreError::Conflict(_) | StoreError::Refused(_)) if group.len() > 1 => {
+            let mut results = Vec::with_capacity(group.len());
+            for end in &group {
+                results.push(store.journal_finish(std::slice::from_ref(end)).await);
+            }
+            results
+        }
+        answer => unit(answer, group.len()),
     }
 }
 

@@ -30,18 +30,22 @@ pub trait LlmStore: Send + Sync + 'static {
     /// one transaction; answers in the order asked. A call that does not fit into a strict budget, and one whose
     /// attempt is there already, leaves no trace. Within the batch the earlier call is served first.
     async fn journal_begin(&self, calls: &[CallStart]) -> Result<Vec<Begun>>;
-    /// Reserved calls go on the wire now; false for one that is not `reserved` any more.
+    /// Reserved calls go on the wire now; false for one that is not `reserved` any more, and for one whose time has
+    /// passed: somebody else may be about to make it.
     async fn journal_send(&self, calls: &[CallId]) -> Result<Vec<bool>>;
     /// Records how calls ended, with their ledger rows; what was set aside makes room for what is charged, in the
     /// window in which it was set aside. Repeating it changes nothing.
     async fn journal_finish(&self, ends: &[CallEnd]) -> Result<()>;
     /// Marks an answer as unusable, so that a later revision buys a new one.
     async fn journal_reject(&self, step: &StepKey, attempt: i32) -> Result<()>;
-    /// Gives up `reserved` calls whose time has passed, with their money given back, and answers the overdue `sent`
-    /// ones, oldest first: their owner is gone, and they are to be ended as ambiguous.
+    /// Gives up `reserved` calls whose time has passed, with their money given back ([`Store::maintain`] does so, too),
+    /// and answers the overdue `sent` ones, oldest first: their owner is gone, and they are to be ended as ambiguous.
+    ///
+    /// [`Store::maintain`]: crate::store::contract::Store::maintain
     async fn journal_lapsed(&self, limit: i64) -> Result<Vec<LapsedCall>>;
     /// The newest good answer that this tenant bought for the same step and input, whatever the event, not older than
-    /// `within`.
+    /// `within`. What was not bought but copied ([`COPIED`](crate::domain::call::COPIED)) does not count: an answer would
+    /// live for ever.
     async fn journal_recent(
         &self,
         tenant: &TenantId,
@@ -52,7 +56,9 @@ pub trait LlmStore: Send + Sync + 'static {
 
     // -- budgets, limits ---------------------------------------------------------
 
-    /// Sets a limit, or changes it; what was spent and set aside in its window stays. Audited.
+    /// Sets a limit, or changes it; what was spent and set aside in its window stays. Where its window begins elsewhere
+    /// from now on (another time zone), what was spent and set aside in the one that it leaves counts in the new one,
+    /// too. A limit below what is spent alerts at once. Audited.
     async fn budget_set(&self, budget: &Budget, actor: &str) -> Result<()>;
     /// Removes a limit; false when there is none. Audited.
     async fn budget_remove(&self, tenant: &TenantId, period: Period, actor: &str) -> Result<bool>;
@@ -65,7 +71,8 @@ pub trait LlmStore: Send + Sync + 'static {
 
     // -- texts by their meaning ----------------------------------------------------
 
-    /// The items nearest to a vector by cosine, nearest first, among those of the same tenant, kind and model.
+    /// The items nearest to a vector by cosine, nearest first, among the ten thousand newest of the same tenant, kind,
+    /// model and dimension.
     async fn similar(&self, query: &SimilarQuery) -> Result<Vec<SimilarItem>>;
 
     // -- ledger --------------------------------------------------------------------

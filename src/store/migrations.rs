@@ -25,13 +25,13 @@ macro_rules! steps {
 /// The steps for SQLite, oldest first.
 pub(crate) const SQLITE: &[Step] = steps! {
     "sqlite": "0001_inbox" "0002_llm" "0003_records" "0004_outbox" "0005_dead_letters" "0006_tenants"
-    "0007_lane_pauses" "0008_erasures"
+    "0007_lane_pauses" "0008_erasures" "0009_llm_money"
 };
 
 /// The steps for Postgres, oldest first, the same names.
 pub(crate) const POSTGRES: &[Step] = steps! {
     "postgres": "0001_inbox" "0002_llm" "0003_records" "0004_outbox" "0005_dead_letters" "0006_tenants"
-    "0007_lane_pauses" "0008_erasures"
+    "0007_lane_pauses" "0008_erasures" "0009_llm_money"
 };
 
 /// The step as sqlx wants it; its version is the number before the first underscore.
@@ -126,11 +126,11 @@ mod tests {
         let mut all = applied();
         assert_eq!(compare(SQLITE, &all), SchemaState::Current);
         let last = all.pop().expect("there are steps");
-        assert_eq!(compare(SQLITE, &all), SchemaState::Behind(vec!["0008_erasures".into()]));
+        assert_eq!(compare(SQLITE, &all), SchemaState::Behind(vec!["0009_llm_money".into()]));
         all.push(AppliedMigration { version: last.version, checksum: b"other".as_slice().into() });
         assert_eq!(
             compare(SQLITE, &all),
-            SchemaState::Foreign(vec!["0008_erasures was changed after it ran".into()])
+            SchemaState::Foreign(vec!["0009_llm_money was changed after it ran".into()])
         );
         all.push(AppliedMigration { version: 99, checksum: b"x".as_slice().into() });
         assert!(matches!(compare(SQLITE, &all), SchemaState::Foreign(why) if why.len() == 2));

@@ -9,13 +9,14 @@ use crate::{
         ids::{EventKey, TenantId},
         outcome::Held,
         record::{
-            ContactWrite, ConversationWrite, EraseWrite, LedgerRow, MessageWrite, ResultWrite, StatusWrite,
-            Write,
+            ContactWrite, ConversationWrite, EmbeddingWrite, EraseWrite, LedgerRow, MessageWrite,
+            ResultWrite, StatusWrite, Write,
         },
     },
     store::{
         contract::Result,
         rows::{indexed, json, ledger_row, text},
+        vectors::to_bytes,
     },
 };
 
@@ -82,8 +83,27 @@ pub(crate) struct ResultRow<'a> {
     pub(crate) confidence: Option<f64>,
     pub(crate) model: &'a str,
     pub(crate) prompt: &'a str,
+    pub(crate) prompt_hash: &'a str,
+    pub(crate) quality: Option<f64>,
+    pub(crate) identical: Option<bool>,
+    pub(crate) truncated: bool,
     /// JSON text: ledger ids.
     pub(crate) calls: String,
+}
+
+/// A text with its vector; a later one of the same item and model stands in for it.
+#[derive(Debug, Serialize)]
+pub(crate) struct EmbeddingRow<'a> {
+    pub(crate) tenant: Cow<'a, str>,
+    pub(crate) kind: Cow<'a, str>,
+    pub(crate) model: Cow<'a, str>,
+    pub(crate) item: Cow<'a, str>,
+    pub(crate) text: Cow<'a, str>,
+    /// As it is stored.
+    #[serde(skip)]
+    pub(crate) vector: Vec<u8>,
+    pub(crate) dimension: i32,
+    pub(crate) event_key: &'a str,
 }
 
 /// How far a message of ours got; moves forward only.
@@ -106,6 +126,7 @@ pub(crate) struct RecordRows<'a> {
     pub(crate) conversations: Vec<ConversationRow<'a>>,
     pub(crate) messages: Vec<MessageRow<'a>>,
     pub(crate) results: Vec<ResultRow<'a>>,
+    pub(crate) embeddings: Vec<EmbeddingRow<'a>>,
     pub(crate) deliveries: Vec<DeliveryRow<'a>>,
     pub(crate) ledger: Vec<Cow<'a, LedgerRow>>,
     /// Carried out after all others, each with the event that orders it.
@@ -122,8 +143,7 @@ impl<'a> RecordRows<'a> {
             Write::Result(result) => self.results.push(result_row(held, result)?),
             Write::DeliveryStatus(status) => self.deliveries.push(delivery_row(status)),
             Write::Ledger(row) => self.ledger.push(ledger_row(row)),
-            // Written by the store's own verb for vectors.
-            Write::Embedding(_) => {}
+            Write::Embedding(embedding) => self.embeddings.push(embedding_row(held, embedding)),
             Write::Erase(order) => self.erasures.push((&held.key, order)),
         }
         Ok(())
@@ -187,8 +207,25 @@ fn result_row<'a>(held: &'a Held, write: &'a ResultWrite) -> Result<ResultRow<'a
         confidence: write.confidence,
         model: &write.model,
         prompt: &write.prompt,
+        prompt_hash: &write.prompt_hash,
+        quality: write.quality,
+        identical: write.identical,
+        truncated: write.truncated,
         calls: json(&write.calls)?,
     })
+}
+
+fn embedding_row<'a>(held: &'a Held, write: &'a EmbeddingWrite) -> EmbeddingRow<'a> {
+    EmbeddingRow {
+        tenant: indexed(write.tenant.as_str()),
+        kind: indexed(&write.kind),
+        model: indexed(&write.model),
+        item: indexed(&write.item),
+        text: text(&write.text),
+        vector: to_bytes(&write.vector),
+        dimension: i32::try_from(write.vector.len()).unwrap_or(i32::MAX),
+        event_key: held.key.as_str(),
+    }
 }
 
 fn delivery_row(write: &StatusWrite) -> DeliveryRow<'_> {

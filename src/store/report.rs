@@ -69,7 +69,7 @@ pub struct CallRow {
     pub revision: i32,
     /// Which attempt.
     pub attempt: i32,
-    /// `sent`, `answered`, `failed`, `ambiguous`.
+    /// `reserved`, `sent`, `answered`, `failed`, `ambiguous`.
     pub state: String,
     /// Who was asked.
     pub provider: String,
@@ -94,7 +94,7 @@ pub struct CommandRow {
     pub event_key: Option<String>,
     /// Whose.
     pub tenant: String,
-    /// `message`, `copy_dead_letter`, `requeue`.
+    /// `message`, `copy_dead_letter`, `requeue`, `webhook`.
     pub kind: String,
     /// Its lane.
     pub lane: String,
@@ -216,6 +216,8 @@ pub struct Gauges {
     pub planned: i64,
     /// Commands whose outcome is unknown.
     pub unknown: i64,
+    /// Calls to models that are reserved or sent, and have not ended.
+    pub calls: i64,
     /// Open dead letters by reason code.
     pub dead_letters: BTreeMap<String, i64>,
 }

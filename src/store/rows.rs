@@ -3,7 +3,8 @@
 
 use std::borrow::Cow;
 
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::{
     domain::{
@@ -64,6 +65,12 @@ pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     serde_json::to_string(value)
         .map(json_without_nul)
         .map_err(|e| StoreError::Refused(format!("a row cannot be written: {e}")))
+}
+
+/// A closed word of ours as it stands in a table.
+pub(crate) fn stored_word<T: DeserializeOwned>(word: String) -> Result<T> {
+    serde_json::from_value(Value::String(word))
+        .map_err(|e| StoreError::Refused(format!("a word in a table is not known to this release: {e}")))
 }
 
 /// Replaces the escape of NUL, and only that: a backslash that is itself escaped may stand before `u0000`.
@@ -165,10 +172,16 @@ impl<'a> AuditEntry<'a> {
         };
         Self { actor: "worker", action, subject: settled.held.key.as_str(), tenant: Some(tenant), detail }
     }
+
+    /// So many ledger rows were given their cost.
+    pub(crate) fn repriced(actor: &'a str, rows: i64) -> Self {
+        let detail = format!("{rows} rows");
+        Self { actor, action: "reprice", subject: "llm_ledger", tenant: None, detail }
+    }
 }
 
 /// A command about to be planned.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct PlannedCommand {
     pub(crate) id: String,
     pub(crate) event_key: Option<String>,

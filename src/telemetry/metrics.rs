@@ -66,6 +66,8 @@ metrics! {
     Counter, "longshore_commands_total", "Commands carried out, by kind and end.";
     Counter, "longshore_channel_sends_total", "Calls to send a message, by channel and outcome.";
     Counter, "longshore_channel_alerts_total", "Answers of a vendor after which somebody must act, by channel and code.";
+    Counter, "longshore_webhooks_total", "Signed requests that were sent, by what they were for (alerts, callback, piece) and outcome.";
+    Gauge, "longshore_llm_up", "1 while a model of the settings is asked, 0 while it is left alone or tried by a single call.";
     Gauge, "longshore_dead_letters_open", "Open dead letters by reason.";
     Counter, "longshore_commit_groups_total", "Transactions of the store that carried a group, by verb.";
     Histogram(SIZES), "longshore_commit_group_size", "Members of a group, by verb.";
@@ -78,6 +80,15 @@ metrics! {
     Counter, "longshore_llm_tokens_total", "LLM tokens by provider, model and kind.";
     Gauge, "longshore_llm_cost_usd_total", "US dollars for LLM calls since the start, by provider and model. Only grows; the ledger holds the exact amounts.";
     Counter, "longshore_llm_unpriced_total", "Billed LLM calls of models that the price table does not know.";
+    Histogram(SECONDS), "longshore_llm_journal_seconds", "Wait for a durable write of the LLM journal, by verb (begin, send, finish).";
+    Histogram(SECONDS), "longshore_llm_gate_wait_seconds", "Wait of calls that did not find every gate of their model open: calls at once, requests and tokens per minute.";
+    Gauge, "longshore_llm_concurrency", "Calls at once that a model is trusted with now.";
+    Gauge, "longshore_llm_waiting", "Calls that wait at a gate of a model.";
+    Gauge, "longshore_llm_breaker_state", "A model's circuit breaker: 0 closed, 1 one call looks whether it is up, 2 open.";
+    Counter, "longshore_llm_breaker_changes_total", "Openings and closings of circuit breakers.";
+    Counter, "longshore_llm_retries_total", "LLM calls made again, by provider and model.";
+    Counter, "longshore_llm_fallbacks_total", "Questions that went to the next model of their route, by reason.";
+    Counter, "longshore_llm_cache_hits_total", "Questions answered by what an equal one was answered before, at no cost.";
     Counter, "longshore_llm_usage_inconsistent_total", "LLM answers whose token counts contradict each other.";
 }
 

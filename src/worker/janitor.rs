@@ -1,4 +1,5 @@
-//! Small regular work: the store's upkeep, gauges, and copies on the DLQ whose dead letter is closed.
+//! Small regular work: the store's upkeep, calls that nobody ended, models that went down, gauges, and copies on the
+//! DLQ whose dead letter is closed.
 
 use std::{
     collections::HashSet,
@@ -14,7 +15,7 @@ use crate::{
         delivery::{Delivery, Receipt},
     },
     queue::contract::{BATCH, QueueError},
-    worker::{parts::Context, pipeline::DEAD_ATTRIBUTE},
+    worker::{model_watch::ModelWatch, parts::Context, pipeline::DEAD_ATTRIBUTE},
 };
 
 /// Longest time between two rounds of upkeep; leases that are shorter are looked after as often.
@@ -31,12 +32,12 @@ const SWEEP_VISIBILITY: Duration = Duration::from_secs(30);
 /// Keeps house until told to stop. A round that is under way then is dropped: whatever holds it up, such as a
 /// lock of a worker that hangs, must not hold up the end.
 pub(super) async fn keep_house_until_stopped(context: Arc<Context>) {
-    let mut depth_read = None;
+    let (mut depth_read, mut models) = (None, ModelWatch::default());
     loop {
         tokio::select! {
             biased;
             () = context.stopping.cancelled() => return,
-            () = round(&context, &mut depth_read) => {}
+            () = round(&context, &mut depth_read, &mut models) => {}
         }
         tokio::select! {
             () = context.stopping.cancelled() => return,
@@ -45,8 +46,10 @@ pub(super) async fn keep_house_until_stopped(context: Arc<Context>) {
     }
 }
 
-async fn round(context: &Context, depth_read: &mut Option<Instant>) {
+async fn round(context: &Arc<Context>, depth_read: &mut Option<Instant>, models: &mut ModelWatch) {
+    models.look(context);
     upkeep(context).await;
+    end_lapsed_calls(context).await;
     context.rates.forget_idle();
     let every = if context.slots.in_hand() > BATCH { DEPTH_UNDER_LOAD } else { DEPTH_IDLE };
     if depth_read.is_none_or(|at| at.elapsed() >= every) {
@@ -77,6 +80,15 @@ async fn upkeep(context: &Context) {
         for (reason, count) in gauges.dead_letters {
             metrics::gauge!("longshore_dead_letters_open", "reason" => reason).set(count as f64);
         }
+    }
+}
+
+/// Calls whose process died: their money is given back, or charged at the worst case.
+async fn end_lapsed_calls(context: &Context) {
+    match context.parts.tools.gateway.end_lapsed_calls().await {
+        Ok(0) => {}
+        Ok(calls) => tracing::warn!(calls, "calls to models that nobody ended are ended"),
+        Err(error) => tracing::warn!(%error, "calls that nobody ended were not looked for"),
     }
 }
 

@@ -7,6 +7,7 @@ mod dead_letter_copy;
 mod janitor;
 mod lanes;
 mod lease;
+mod model_watch;
 mod outbox;
 pub mod parts;
 mod pipeline;

@@ -16,6 +16,8 @@ use crate::{
 const MOST_COMMANDS: usize = 32;
 /// Tries of a command that fails without a hint when to come back.
 const TRIES: i32 = 5;
+/// The same for a signed request, whose repetition is harmless: about a day, since the waits grow to five minutes.
+const WEBHOOK_TRIES: i32 = 300;
 /// Longest sleep while nothing is due: commands of other processes are found then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(2);
 
@@ -82,10 +84,9 @@ async fn carry_out(context: &Context, taken: TakenCommand) {
         },
         Action::CopyDeadLetter { dead_letter } => dead_letter_copy::copy(context, dead_letter).await,
         Action::Requeue { dead_letter } => dead_letter_copy::requeue(context, dead_letter).await,
-        Action::Webhook { .. } => Sent::Refused {
-            code: "no_channel".to_owned(),
-            detail: "no signed requests are configured".to_owned(),
-        },
+        Action::Webhook { to, event_type, data } => {
+            context.parts.webhooks.send(&taken.id, to, event_type, data).await
+        }
     };
     crash_point::reach("vendor_answered");
     if let Sent::NotSent { wait: Some(wait), pause: Pause::Sender, .. } = &sent {
@@ -116,16 +117,33 @@ fn end(context: &Context, taken: &TakenCommand, sent: Sent) -> CommandEndState {
     match sent {
         Sent::Sent { vendor_id } => CommandEndState::Sent { vendor_id },
         Sent::Refused { code, detail } => CommandEndState::Refused { code, detail },
+        Sent::Dropped { why } => CommandEndState::Dropped { why },
         Sent::Unknown { detail } if !taken.command.action.is_idempotent() => {
             CommandEndState::Unknown { detail }
         }
         Sent::NotSent { code, detail, wait: None, .. }
-            if taken.tries >= TRIES && !taken.command.action.is_idempotent() =>
+            if taken.tries >= most_tries(&taken.command.action) =>
         {
-            CommandEndState::Refused { code, detail: format!("given up after {TRIES} tries: {detail}") }
+            CommandEndState::Refused {
+                code,
+                detail: format!("given up after {} tries: {detail}", taken.tries),
+            }
+        }
+        Sent::Unknown { detail } if taken.tries >= most_tries(&taken.command.action) => {
+            let detail = format!("given up after {} tries: {detail}", taken.tries);
+            CommandEndState::Refused { code: "no_answer".to_owned(), detail }
         }
         Sent::NotSent { detail, wait, .. } => again(context, taken, detail, wait),
         Sent::Unknown { detail } => again(context, taken, detail, None),
+    }
+}
+
+/// Copies of dead letters are tried for ever: they go to the queue that we live on.
+fn most_tries(action: &Action) -> i32 {
+    match action {
+        Action::Message { .. } => TRIES,
+        Action::Webhook { .. } => WEBHOOK_TRIES,
+        Action::CopyDeadLetter { .. } | Action::Requeue { .. } => i32::MAX,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     domain::{event::Channel, timestamp::Timestamp},
     handlers::tools::Tools,
     lifecycle::Vitals,
-    messaging::contract::ChannelSender,
+    messaging::{contract::ChannelSender, webhook::WebhookSender},
     queue::contract::Queue,
     sources::{objects::Objects, senders::Senders},
     store::{
@@ -56,6 +56,8 @@ pub struct Parts {
     pub tools: Arc<Tools>,
     /// How people are reached.
     pub channels: BTreeMap<Channel, Arc<dyn ChannelSender>>,
+    /// How our own systems are told.
+    pub webhooks: Arc<WebhookSender>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// Says what happens.

@@ -13,9 +13,10 @@ use longshore::{
         reason::Reason,
         record::{DELETED, LedgerStatus, STALE, Write},
     },
-    handlers::{callbacks::Callbacks, handle, tools::Tools},
+    handlers::{handle, tools::Tools},
     http::Http,
     llm::{gateway::Gateway, money::pricing::PriceTable, prompts::catalogue::Catalogue},
+    messaging::callback::Callbacks,
     store::{
         contract::{Claim, ClaimRequest, Store, UsageFilter, Work},
         group::GroupCommit,

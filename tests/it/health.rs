@@ -6,7 +6,7 @@ use std::{
     os::unix::net::UnixDatagram,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -15,6 +15,7 @@ use longshore::{
     domain::timestamp::Timestamp,
     http::Http,
     lifecycle::Vitals,
+    llm::contract::{ModelHealth, ModelState},
     queue::local::server::{Options, Server},
     store::{contract::Store, sqlite::SqliteStore},
     telemetry::metrics,
@@ -30,6 +31,7 @@ struct Port {
     admin: Admin,
     vitals: Arc<Vitals>,
     store: Arc<dyn Store>,
+    models: Arc<Mutex<Vec<ModelHealth>>>,
     _folder: TempDir,
 }
 
@@ -43,10 +45,18 @@ impl Port {
         }
         let vitals = Arc::new(Vitals::default());
         let metrics = metrics::start().unwrap();
-        let probes =
-            Probes { vitals: Arc::clone(&vitals), store: Arc::clone(&store), metrics, wait: WAIT, executor };
+        let models: Arc<Mutex<Vec<ModelHealth>>> = Arc::default();
+        let told = Arc::clone(&models);
+        let probes = Probes {
+            vitals: Arc::clone(&vitals),
+            store: Arc::clone(&store),
+            models: Arc::new(move || told.lock().unwrap().clone()),
+            metrics,
+            wait: WAIT,
+            executor,
+        };
         let admin = Admin::start(ANY.parse().unwrap(), probes).unwrap();
-        Self { admin, vitals, store, _folder: folder }
+        Self { admin, vitals, store, models, _folder: folder }
     }
 
     async fn ask(&self, page: &str) -> (u16, String) {
@@ -96,6 +106,42 @@ async fn readiness_names_what_is_wrong_and_liveness_does_not_care() {
     port.store.close().await;
     assert_eq!(port.checks("readyz").await.1, ["database", "schema", "queue", "draining"]);
     assert_eq!(port.checks("livez").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rce_17_a_model_that_is_down_degrades_and_a_database_that_is_gone_unreadies() {
+    let port = Port::open(Handle::current(), true).await;
+    port.vitals.poll_succeeded(Timestamp(2));
+    let model = |name: &str, state, opens_in_seconds, why: Option<&str>| ModelHealth {
+        name: name.to_owned(),
+        provider: "openai".to_owned(),
+        model: "gpt-5-mini".to_owned(),
+        state,
+        opens_in_seconds,
+        why: why.map(str::to_owned),
+        concurrency: 1,
+    };
+    let degraded = |text: &str| serde_json::from_str::<Value>(text).unwrap()["degraded"].clone();
+
+    let (status, _, text) = port.checks("readyz").await;
+    assert_eq!((status, degraded(&text)), (200, Value::Null));
+    *port.models.lock().unwrap() = vec![
+        model("openai", ModelState::Down, Some(12), Some("5 failures in a row")),
+        model("spare", ModelState::Probing, None, Some("no credit")),
+        model("rules", ModelState::Up, None, None),
+    ];
+    let (status, failed, text) = port.checks("readyz").await;
+    assert_eq!((status, failed), (200, Vec::new()), "{text}");
+    let expected = [
+        "llm:openai: 5 failures in a row, asked again in 12 s",
+        "llm:spare: no credit, a single call is trying it",
+    ];
+    assert_eq!(degraded(&text), serde_json::json!(expected));
+
+    port.store.close().await;
+    let (status, failed, text) = port.checks("readyz").await;
+    assert_eq!((status, failed[0].as_str()), (503, "database"));
+    assert_eq!(degraded(&text), serde_json::json!(expected), "said in both cases");
 }
 
 #[tokio::test(flavor = "multi_thread")]

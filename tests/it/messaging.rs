@@ -81,6 +81,7 @@ fn code_of(sent: &Sent) -> (&'static str, String, Option<Duration>, Option<Pause
         Sent::Refused { code, .. } => ("refused", code.clone(), None, None),
         Sent::NotSent { code, wait, pause, .. } => ("not_sent", code.clone(), *wait, Some(*pause)),
         Sent::Unknown { .. } => ("unknown", String::new(), None, None),
+        Sent::Dropped { .. } => ("dropped", String::new(), None, None),
     }
 }
 

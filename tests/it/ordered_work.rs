@@ -11,7 +11,8 @@ use longshore::{
         reason::Reason,
         record::{ResultWrite, Write},
     },
-    handlers::{callbacks::Callbacks, tools::PiecePost},
+    handlers::tools::PiecePost,
+    messaging::callback::Callbacks,
 };
 use serde_json::{Value, json};
 
@@ -115,7 +116,7 @@ async fn nx_41_a_draft_made_once_more_is_asked_for_anew_and_says_when_it_is_the_
 async fn bv_2_a_chat_is_streamed_to_its_reader_and_follows_whole() {
     let mut shop = Workshop::open().await;
     let reader = Arc::new(Reader::default());
-    shop.tools.callbacks = Callbacks::new(&["http://127.0.0.1:9/in/".into()]);
+    shop.tools.callbacks = Callbacks::new(&["http://127.0.0.1:9/in/".into()]).unwrap();
     shop.tools.pieces = Some(reader.clone());
     let outcome = shop.done(&chat("j1", Some("http://127.0.0.1:9/in/c-1"))).await;
     let answer = result(&outcome.writes).body["text"].as_str().unwrap().to_owned();

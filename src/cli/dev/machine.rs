@@ -116,7 +116,8 @@ impl Machine {
         let app = Box::pin(App::start(settings.clone(), trail)).await?;
         let (vitals, store) = (Arc::clone(&app.vitals), Arc::clone(&app.store));
         let executor = tokio::runtime::Handle::current();
-        let probes = Probes { vitals, store: Arc::clone(&store), metrics, wait, executor };
+        let models = app.models();
+        let probes = Probes { vitals, store: Arc::clone(&store), models, metrics, wait, executor };
         let admin = Admin::start(places.admin, probes).context("the health port cannot be opened")?;
         places.admin = admin.address();
         let intake = Box::pin(Intake::start(settings)).await?;

@@ -5,11 +5,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{
     domain::envelope::HttpRequest,
+    signature::{BadKey, base64, same},
     sources::{
         contract::{Evidence, Handshake, Order, Proof, Scheme, SignError, invalid},
-        keys::{BadKey, prove},
+        keys::prove,
         rejection::Fault,
-        signature::{base64, same},
         usual,
     },
 };

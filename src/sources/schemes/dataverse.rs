@@ -7,11 +7,11 @@ use url::form_urlencoded::{byte_serialize, parse};
 use crate::{
     config::{CredentialPlace, USUAL_CREDENTIAL_HEADER},
     domain::{envelope::HttpRequest, reason::Reason},
+    signature::{EMPTY, same},
     sources::{
         contract::{Evidence, Handshake, Order, Proof, Scheme, SignError, invalid},
         keys::prove,
         rejection::Fault,
-        signature::{EMPTY, same},
         usual,
     },
 };

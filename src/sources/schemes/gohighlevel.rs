@@ -6,12 +6,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{
     domain::{envelope::HttpRequest, reason::Reason, timestamp::Timestamp},
+    signature::base64,
     sources::{
         contract::{Evidence, Handshake, Order, Proof, Scheme, SignError, invalid},
         keys::{prove, usable},
         public_key::{Algorithm, PrivateKey, PublicKey},
         rejection::Fault,
-        signature::base64,
         usual,
     },
 };

@@ -9,12 +9,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     domain::{envelope::HttpRequest, timestamp::Timestamp},
+    signature::{BadKey, EMPTY, base64, hex_digest, hmac_matches, hmac_sha256, same},
     sources::{
         contract::{Evidence, Handshake, Order, Proof, Scheme, SignError, invalid},
         freshness::digits,
-        keys::{BadKey, prove},
+        keys::prove,
         rejection::Fault,
-        signature::{EMPTY, base64, hex_digest, hmac_matches, hmac_sha256, same},
         usual,
     },
 };

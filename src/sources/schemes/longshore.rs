@@ -5,12 +5,12 @@ use std::time::Duration;
 use crate::{
     config::KeySettings,
     domain::{envelope::HttpRequest, ids::sha256_hex, reason::Reason, timestamp::Timestamp},
+    signature::{Key, Signatures, is_id},
     sources::{
         contract::{Evidence, Handshake, Order, Proof, Scheme, SignError, invalid},
         freshness::{digits, stale},
         keys::{prove, usable},
         rejection::Fault,
-        signature::{Key, Signatures, is_id},
         usual,
     },
 };

@@ -5,12 +5,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{
     domain::envelope::HttpRequest,
+    signature::{BadKey, EMPTY, base64, hmac_sha1, same},
     sources::{
         contract::{Evidence, Handshake, Order, Proof, Scheme, SignError, invalid},
-        keys::{BadKey, prove},
+        keys::prove,
         rejection::Fault,
         schemes::form::{FORM, signed_fields},
-        signature::{EMPTY, base64, hmac_sha1, same},
         usual,
     },
 };

@@ -3,11 +3,11 @@
 
 use crate::{
     domain::{envelope::HttpRequest, reason::Reason},
+    signature::{EMPTY, hex_digest, hmac_matches, hmac_sha256},
     sources::{
         contract::{Evidence, Handshake, Order, Proof, Scheme, SignError},
         keys::prove,
         rejection::Fault,
-        signature::{EMPTY, hex_digest, hmac_matches, hmac_sha256},
         usual,
     },
 };

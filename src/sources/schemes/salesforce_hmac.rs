@@ -8,11 +8,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crate::{
     config::SourceSettings,
     domain::envelope::HttpRequest,
+    signature::{EMPTY, base64, hmac_matches, hmac_sha256},
     sources::{
         contract::{Evidence, Handshake, Order, Proof, Scheme, SignError, invalid},
         keys::prove,
         rejection::Fault,
-        signature::{EMPTY, base64, hmac_matches, hmac_sha256},
         usual,
     },
 };

@@ -3,13 +3,13 @@
 
 use crate::{
     domain::{envelope::HttpRequest, timestamp::Timestamp},
+    signature::{EMPTY, hex_digest, hmac_matches, hmac_sha256},
     sources::{
         contract::{Evidence, Handshake, Order, Proof, Scheme, SignError, invalid},
         freshness::digits,
         keys::prove,
         rejection::Fault,
         schemes::form::media_type,
-        signature::{EMPTY, hex_digest, hmac_matches, hmac_sha256},
         usual,
     },
 };

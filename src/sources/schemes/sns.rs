@@ -10,12 +10,12 @@ use url::Url;
 
 use crate::{
     domain::{envelope::HttpRequest, reason::Reason},
+    signature::base64,
     sources::{
         contract::{Evidence, Handshake, Order, Proof, Scheme, SignError, invalid},
         keys::prove,
         public_key::{Algorithm, PrivateKey, PublicKey},
         rejection::Fault,
-        signature::base64,
         unique_json::UniqueObject,
     },
 };

@@ -3,12 +3,12 @@
 
 use crate::{
     domain::{envelope::HttpRequest, timestamp::Timestamp},
+    signature::{Key, Signatures},
     sources::{
         contract::{Evidence, Handshake, Order, Proof, Scheme, SignError, invalid},
         freshness::digits,
         keys::prove,
         rejection::Fault,
-        signature::{Key, Signatures},
         usual,
     },
 };

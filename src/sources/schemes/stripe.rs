@@ -3,12 +3,12 @@
 
 use crate::{
     domain::{envelope::HttpRequest, timestamp::Timestamp},
+    signature::{EMPTY, MOST_SIGNATURES, hex_digest, hmac_matches, hmac_sha256},
     sources::{
         contract::{Evidence, Handshake, Order, Proof, Scheme, SignError, invalid},
         freshness::digits,
         keys::prove,
         rejection::Fault,
-        signature::{EMPTY, MOST_SIGNATURES, hex_digest, hmac_matches, hmac_sha256},
         usual,
     },
 };

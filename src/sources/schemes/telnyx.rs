@@ -5,13 +5,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{
     domain::{envelope::HttpRequest, timestamp::Timestamp},
+    signature::base64,
     sources::{
         contract::{Evidence, Handshake, Order, Proof, Scheme, SignError, invalid},
         freshness::digits,
         keys::prove,
         public_key::{Algorithm, PrivateKey, PublicKey},
         rejection::Fault,
-        signature::base64,
         usual,
     },
 };

@@ -8,12 +8,12 @@ use url::form_urlencoded::parse;
 
 use crate::{
     domain::envelope::HttpRequest,
+    signature::{BadKey, EMPTY, base64, hex_digest, hmac_sha1, hmac_sha256, same},
     sources::{
         contract::{Evidence, Handshake, Order, Proof, Scheme, SignError, invalid},
-        keys::{BadKey, prove},
+        keys::prove,
         rejection::Fault,
         schemes::form::{FORM, JSON, media_type, signed_fields},
-        signature::{EMPTY, base64, hex_digest, hmac_sha1, hmac_sha256, same},
         usual,
     },
 };

@@ -10,11 +10,11 @@ use subtle::ConstantTimeEq as _;
 
 use crate::{
     domain::{envelope::HttpRequest, timestamp::Timestamp},
+    signature::{hmac_matches, hmac_sha256},
     sources::{
         contract::{Evidence, Handshake, Order, Proof, Scheme, SignError, invalid},
         keys::prove,
         rejection::Fault,
-        signature::{hmac_matches, hmac_sha256},
         usual,
     },
 };

@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use crate::{
     domain::{reason::Reason, timestamp::Timestamp},
+    signature::is_id,
     sources::{
         contract::{Draft, Item, Reading, Vendor},
         rejection::{Fault, json_fault, mismatch},
-        signature::is_id,
         vendors::job_types,
     },
 };

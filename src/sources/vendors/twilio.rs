@@ -9,10 +9,10 @@ use crate::{
         reason::Reason,
         timestamp::Timestamp,
     },
+    signature::is_id,
     sources::{
         contract::{Draft, Item, Reading, Vendor},
         rejection::{Fault, mismatch},
-        signature::is_id,
     },
 };
 

@@ -198,6 +198,14 @@ pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// A hundred years, in microseconds.
+const CENTURY: i64 = 3_155_760_000_000_000;
+
+/// Microseconds that may be added to any time of ours without leaving the server's range: at most a hundred years.
+pub(super) fn span(duration: Duration) -> i64 {
+    micros(duration).min(CENTURY)
+}
+
 /// A time left, as the database counted it; nothing left when it is past or not set.
 pub(super) fn left(micros: Option<i64>) -> Duration {
     Duration::from_micros(micros.and_then(|left| u64::try_from(left).ok()).unwrap_or(0))

@@ -10,9 +10,10 @@ use crate::{
         record::{EraseWrite, Write},
     },
     store::{
+        budget_rows::Alert,
         mentions::mentions,
         postgres::{
-            audit,
+            audit, calls,
             db::{Step, calendar, clean, column, indexed},
         },
         record_rows::RecordRows,
@@ -42,7 +43,7 @@ const OF_EVENTS: [&str; 6] = [
     "DELETE FROM events WHERE key = ANY($1)",
     "DELETE FROM parked WHERE key = ANY($1)",
     "DELETE FROM results WHERE event_key = ANY($1)",
-    "DELETE FROM llm_journal WHERE event_key = ANY($1)",
+    "DELETE FROM embeddings WHERE event_key = ANY($1)",
     "DELETE FROM outbox WHERE event_key = ANY($1)",
     "DELETE FROM messages WHERE event_key = ANY($1)",
 ];
@@ -93,20 +94,22 @@ pub(super) async fn lock_if_asked(tx: &mut PgConnection, group: &[Settled]) -> S
     Ok(())
 }
 
-/// Carries out the orders of a group, after everything else that it writes.
-pub(super) async fn carry_out(tx: &mut PgConnection, rows: &RecordRows<'_>) -> Step<()> {
+/// Carries out the orders of a group, after everything else that it writes, and answers whom to tell of budgets.
+pub(super) async fn carry_out(tx: &mut PgConnection, rows: &RecordRows<'_>) -> Step<Vec<Alert>> {
+    let mut alerts = Vec::new();
     for (key, order) in &rows.erasures {
-        carry_out_one(tx, key, order).await?;
+        alerts.extend(carry_out_one(tx, key, order).await?);
     }
-    Ok(())
+    Ok(alerts)
 }
 
-async fn carry_out_one(tx: &mut PgConnection, key: &EventKey, order: &EraseWrite) -> Step<()> {
+async fn carry_out_one(tx: &mut PgConnection, key: &EventKey, order: &EraseWrite) -> Step<Vec<Alert>> {
     let events = events(tx, order).await?;
     let letters = letters(tx, order, &events).await?;
     for statement in OF_EVENTS {
         sqlx::query(statement).bind(&events).execute(&mut *tx).await?;
     }
+    let alerts = calls::erase(tx, &events).await?;
     people(tx, order).await?;
     let entry = AuditEntry {
         actor: "worker",
@@ -115,7 +118,8 @@ async fn carry_out_one(tx: &mut PgConnection, key: &EventKey, order: &EraseWrite
         tenant: Some(order.tenant.as_str()),
         detail: format!("{} events, {} dead letters", events.len(), letters.len()),
     };
-    audit::insert(tx, &[entry]).await
+    audit::insert(tx, &[entry]).await?;
+    Ok(alerts)
 }
 
 async fn events(tx: &mut PgConnection, order: &EraseWrite) -> Step<Vec<String>> {

@@ -13,14 +13,14 @@ use crate::{
         record::LedgerRow,
     },
     store::{
+        budget_rows::count_alerts,
         contract::{
-            LedgerQuery, LlmStore, PricedRow, Result, SimilarItem, SimilarQuery, StoreError, UsageFilter,
-            UsageRow,
+            LedgerQuery, LlmStore, PricedRow, Result, SimilarItem, SimilarQuery, UsageFilter, UsageRow,
         },
         postgres::{
-            PostgresStore,
+            PostgresStore, budgets, calls,
             db::{read, transact},
-            journal, reports,
+            embeddings, journal, ledger, rates,
         },
     },
 };
@@ -35,14 +35,16 @@ impl LlmStore for PostgresStore {
         if calls.is_empty() {
             return Ok(Vec::new());
         }
-        transact!(&self.pool, tx => journal::begin(tx, calls))
+        transact!(&self.pool, tx => calls::begin(tx, calls))
     }
 
     async fn journal_finish(&self, ends: &[CallEnd]) -> Result<()> {
         if ends.is_empty() {
             return Ok(());
         }
-        transact!(&self.pool, tx => journal::finish(tx, ends))
+        let alerts = transact!(&self.pool, tx => calls::finish(tx, ends))?;
+        count_alerts(&alerts);
+        Ok(())
     }
 
     async fn journal_reject(&self, step: &StepKey, attempt: i32) -> Result<()> {
@@ -50,56 +52,62 @@ impl LlmStore for PostgresStore {
     }
 
     async fn usage(&self, filter: &UsageFilter) -> Result<Vec<UsageRow>> {
-        read!(reports::usage(&self.pool, filter))
+        read!(ledger::usage(&self.pool, filter))
     }
 
-    async fn journal_send(&self, _: &[CallId]) -> Result<Vec<bool>> {
-        unbuilt()
+    async fn journal_send(&self, calls: &[CallId]) -> Result<Vec<bool>> {
+        if calls.is_empty() {
+            return Ok(Vec::new());
+        }
+        transact!(&self.pool, tx => calls::send(tx, calls))
     }
 
-    async fn journal_lapsed(&self, _: i64) -> Result<Vec<LapsedCall>> {
-        unbuilt()
+    async fn journal_lapsed(&self, limit: i64) -> Result<Vec<LapsedCall>> {
+        let (lapsed, alerts) = transact!(&self.pool, tx => calls::lapsed(tx, limit))?;
+        count_alerts(&alerts);
+        Ok(lapsed)
     }
 
     async fn journal_recent(
         &self,
-        _: &TenantId,
-        _: &str,
-        _: &str,
-        _: Duration,
+        tenant: &TenantId,
+        step: &str,
+        input_hash: &str,
+        within: Duration,
     ) -> Result<Option<RecentAnswer>> {
-        unbuilt()
+        read!(journal::recent(&self.pool, tenant, step, input_hash, within))
     }
 
-    async fn budget_set(&self, _: &Budget, _: &str) -> Result<()> {
-        unbuilt()
+    async fn budget_set(&self, budget: &Budget, actor: &str) -> Result<()> {
+        let alerts = transact!(&self.pool, tx => budgets::set(tx, budget, actor))?;
+        count_alerts(&alerts);
+        Ok(())
     }
 
-    async fn budget_remove(&self, _: &TenantId, _: Period, _: &str) -> Result<bool> {
-        unbuilt()
+    async fn budget_remove(&self, tenant: &TenantId, period: Period, actor: &str) -> Result<bool> {
+        transact!(&self.pool, tx => budgets::remove(tx, tenant, period, actor))
     }
 
-    async fn budgets(&self, _: Option<&TenantId>) -> Result<Vec<BudgetStatus>> {
-        unbuilt()
+    async fn budgets(&self, tenant: Option<&TenantId>) -> Result<Vec<BudgetStatus>> {
+        read!(budgets::list(&self.pool, tenant))
     }
 
-    async fn rate_take(&self, _: &[RateAsk]) -> Result<Vec<RateGrant>> {
-        unbuilt()
+    async fn rate_take(&self, asks: &[RateAsk]) -> Result<Vec<RateGrant>> {
+        if asks.is_empty() {
+            return Ok(Vec::new());
+        }
+        transact!(&self.pool, tx => rates::take(tx, asks))
     }
 
-    async fn similar(&self, _: &SimilarQuery) -> Result<Vec<SimilarItem>> {
-        unbuilt()
+    async fn similar(&self, query: &SimilarQuery) -> Result<Vec<SimilarItem>> {
+        read!(embeddings::similar(&self.pool, query))
     }
 
-    async fn ledger(&self, _: &LedgerQuery) -> Result<Vec<LedgerRow>> {
-        unbuilt()
+    async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerRow>> {
+        read!(ledger::page(&self.pool, query))
     }
 
-    async fn ledger_price(&self, _: &[PricedRow], _: &str) -> Result<i64> {
-        unbuilt()
+    async fn ledger_price(&self, rows: &[PricedRow], actor: &str) -> Result<i64> {
+        transact!(&self.pool, tx => ledger::price(tx, rows, actor))
     }
-}
-
-fn unbuilt<T>() -> Result<T> {
-    Err(StoreError::Refused("not in this build".to_owned()))
 }

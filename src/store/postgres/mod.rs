@@ -4,8 +4,11 @@
 //! key order; serialisation failures, deadlocks and connections that broke before COMMIT are tried again here.
 
 mod audit;
+mod budgets;
+mod calls;
 mod db;
 mod dead_letters;
+mod embeddings;
 mod erase;
 mod forget;
 mod history;
@@ -18,6 +21,7 @@ mod outbox;
 mod outbox_end;
 mod parked;
 mod plan;
+mod rates;
 mod records;
 mod replay;
 mod reports;
@@ -38,6 +42,8 @@ use crate::{
         timestamp::Timestamp,
     },
     store::{
+        budget_rows::count_alerts,
+        common_sql::FORGET_AT_ONCE,
         contract::{
             Claim, ClaimRequest, CommandRow, EventHistory, Gauges, Replayed, Resolution, Result, SchemaState,
             Store, TableCounts, Wake, WakeClaim,
@@ -83,6 +89,9 @@ impl Store for PostgresStore {
         }
         transact!(&self.pool, tx => outbox::end_pauses(tx))?;
         transact!(&self.pool, tx => outbox::lapse(tx))?;
+        let alerts = transact!(&self.pool, tx => calls::give_up(tx, FORGET_AT_ONCE))?;
+        count_alerts(&alerts);
+        transact!(&self.pool, tx => forget::forget_money(tx))?;
         transact!(&self.pool, tx => forget::forget(tx))
     }
 
@@ -122,7 +131,9 @@ impl Store for PostgresStore {
         if group.is_empty() {
             return Ok(Vec::new());
         }
-        transact!(&self.pool, tx => settle::settle(tx, group))
+        let (fences, alerts) = transact!(&self.pool, tx => settle::settle(tx, group))?;
+        count_alerts(&alerts);
+        Ok(fences)
     }
 
     async fn settled_by(&self, held: &Held) -> Result<bool> {

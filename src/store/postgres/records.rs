@@ -12,7 +12,7 @@ use crate::{
     store::{
         postgres::{
             db::{Step, calendar, clean, column},
-            ledger,
+            embeddings, ledger,
         },
         record_rows::{ConversationRow, DeliveryRow, MessageRow, PropertyRow, RecordRows, ResultRow},
     },
@@ -25,6 +25,7 @@ pub(super) async fn insert(tx: &mut PgConnection, rows: &RecordRows<'_>) -> Step
     conversations(tx, &rows.conversations).await?;
     messages(tx, &rows.messages).await?;
     results(tx, &rows.results).await?;
+    embeddings::insert(tx, &rows.embeddings).await?;
     ledger::insert(tx, &rows.ledger).await?;
     deliveries(tx, &rows.deliveries).await
 }
@@ -182,12 +183,13 @@ async fn results(tx: &mut PgConnection, rows: &[ResultRow<'_>]) -> Step<()> {
     }
     sqlx::query(
         "INSERT INTO results (event_key, revision, kind, tenant, body, confidence, model, prompt, calls,
-            created_at)
+            created_at, prompt_hash, quality, identical, truncated)
          SELECT event_key, revision, kind, tenant, body::json, confidence, model, prompt, calls::json,
-            clock_timestamp()
+            clock_timestamp(), prompt_hash, quality, identical, truncated
          FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::float8[], $7::text[],
-            $8::text[], $9::text[])
-            AS new (event_key, revision, kind, tenant, body, confidence, model, prompt, calls)
+            $8::text[], $9::text[], $10::text[], $11::float8[], $12::bool[], $13::bool[])
+            AS new (event_key, revision, kind, tenant, body, confidence, model, prompt, calls, prompt_hash, quality,
+                    identical, truncated)
          ON CONFLICT (event_key, revision, kind) DO NOTHING",
     )
     .bind(column(rows, |row| clean(row.event_key)))
@@ -199,6 +201,10 @@ async fn results(tx: &mut PgConnection, rows: &[ResultRow<'_>]) -> Step<()> {
     .bind(column(rows, |row| clean(row.model)))
     .bind(column(rows, |row| clean(row.prompt)))
     .bind(column(rows, |row| row.calls.as_str()))
+    .bind(column(rows, |row| clean(row.prompt_hash)))
+    .bind(column(rows, |row| row.quality))
+    .bind(column(rows, |row| row.identical))
+    .bind(column(rows, |row| row.truncated))
     .execute(tx)
     .await?;
     Ok(())

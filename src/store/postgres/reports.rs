@@ -3,29 +3,17 @@
 use sqlx::{PgPool, Row as _, postgres::PgRow};
 
 use crate::{
-    domain::{command::CommandState, money::Money},
+    domain::command::CommandState,
     store::{
         common_sql::{COUNTS, GAUGES},
-        contract::{CommandRow, Gauges, TableCounts, UsageFilter, UsageRow},
-        postgres::db::{Step, calendar, clean, time},
+        contract::{CommandRow, Gauges, TableCounts},
+        postgres::db::{Step, time},
     },
 };
 
 const OUTBOX: &str = "
     SELECT id, event_key, tenant, kind, lane, state, tries, vendor_id, detail, created_at, updated_at
     FROM outbox WHERE $1::text IS NULL OR state = $1 ORDER BY seq DESC LIMIT $2";
-
-const USAGE: &str = "
-    SELECT tenant, COALESCE(served_model, requested_model) AS model,
-           to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day,
-           count(*) AS calls, count(*) FILTER (WHERE status = 'ambiguous') AS ambiguous,
-           count(*) FILTER (WHERE cost IS NULL) AS unpriced,
-           sum(uncached_input + cache_read + cache_write)::bigint AS input, sum(cache_read)::bigint AS cached,
-           sum(output)::bigint AS output, coalesce(sum(cost), 0)::bigint AS cost
-    FROM llm_ledger
-    WHERE ($1::text IS NULL OR tenant = $1) AND ($2::timestamptz IS NULL OR at >= $2)
-      AND ($3::timestamptz IS NULL OR at < $3)
-    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
 
 pub(super) async fn outbox(pool: &PgPool, state: Option<CommandState>, limit: i64) -> Step<Vec<CommandRow>> {
     let rows = sqlx::query(OUTBOX).bind(state.map(CommandState::name)).bind(limit).fetch_all(pool).await?;
@@ -49,32 +37,6 @@ pub(super) fn command(row: &PgRow) -> Step<CommandRow> {
     })
 }
 
-pub(super) async fn usage(pool: &PgPool, filter: &UsageFilter) -> Step<Vec<UsageRow>> {
-    let rows = sqlx::query(USAGE)
-        .bind(filter.tenant.as_deref().map(clean))
-        .bind(filter.from.map(calendar))
-        .bind(filter.until.map(calendar))
-        .fetch_all(pool)
-        .await?;
-    rows.iter().map(usage_row).collect()
-}
-
-fn usage_row(row: &PgRow) -> Step<UsageRow> {
-    Ok(UsageRow {
-        prompt: String::new(),
-        tenant: row.try_get("tenant")?,
-        model: row.try_get("model")?,
-        day: row.try_get("day")?,
-        calls: row.try_get("calls")?,
-        ambiguous: row.try_get("ambiguous")?,
-        unpriced: row.try_get("unpriced")?,
-        input: row.try_get("input")?,
-        cached: row.try_get("cached")?,
-        output: row.try_get("output")?,
-        cost: Money(row.try_get("cost")?),
-    })
-}
-
 pub(super) async fn gauges(pool: &PgPool) -> Step<Gauges> {
     let row = sqlx::query(GAUGES).fetch_one(pool).await?;
     let letters =
@@ -82,6 +44,7 @@ pub(super) async fn gauges(pool: &PgPool) -> Step<Gauges> {
             .fetch_all(pool)
             .await?;
     Ok(Gauges {
+        calls: row.try_get("calls")?,
         parked: row.try_get("parked")?,
         planned: row.try_get("planned")?,
         unknown: row.try_get("unknown")?,

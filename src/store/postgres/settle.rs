@@ -10,6 +10,7 @@ use crate::{
         timestamp::Timestamp,
     },
     store::{
+        budget_rows::Alert,
         contract::{command_id, copy_command_id, event_dead_letter_id, spoils_answer},
         postgres::{
             audit,
@@ -24,7 +25,7 @@ use crate::{
 
 /// Commits the members that hold their tickets; in the order of the tables everywhere: inbox, parked,
 /// records, journal, dead letters, outbox, audit; then what is to be erased.
-pub(super) async fn settle(tx: &mut PgConnection, group: &[Settled]) -> Step<Vec<Fence>> {
+pub(super) async fn settle(tx: &mut PgConnection, group: &[Settled]) -> Step<(Vec<Fence>, Vec<Alert>)> {
     erase::lock_if_asked(tx, group).await?;
     let mut first = HashSet::new();
     let firsts: Vec<bool> =
@@ -42,12 +43,12 @@ pub(super) async fn settle(tx: &mut PgConnection, group: &[Settled]) -> Step<Vec
     let said: Vec<_> =
         committed.iter().map(|(member, owner)| AuditEntry::of(member, owner.tenant.as_str())).collect();
     audit::insert(tx, &said).await?;
-    erase::carry_out(tx, &rows).await?;
+    let alerts = erase::carry_out(tx, &rows).await?;
     let fence = |(member, first): (&Settled, &bool)| match *first && owner(&member.held).is_some() {
         true => Fence::Committed,
         false => Fence::Lost,
     };
-    Ok(group.iter().zip(&firsts).map(fence).collect())
+    Ok((group.iter().zip(&firsts).map(fence).collect(), alerts))
 }
 
 /// Whose an event is.

@@ -3,11 +3,12 @@
 use crate::{
     domain::{dead_letter::ERASED, ids::EventKey, record::EraseWrite},
     store::{
+        budget_rows::Alert,
         contract::Result,
         mentions::mentions,
         rows::{AuditEntry, indexed, json, text},
         sqlite::{
-            audit,
+            audit, calls,
             db::{Tx, failed, get},
         },
     },
@@ -30,7 +31,7 @@ const OF_EVENTS: [&str; 6] = [
     "DELETE FROM events WHERE key IN (SELECT value FROM json_each(?1))",
     "DELETE FROM parked WHERE key IN (SELECT value FROM json_each(?1))",
     "DELETE FROM results WHERE event_key IN (SELECT value FROM json_each(?1))",
-    "DELETE FROM llm_journal WHERE event_key IN (SELECT value FROM json_each(?1))",
+    "DELETE FROM embeddings WHERE event_key IN (SELECT value FROM json_each(?1))",
     "DELETE FROM outbox WHERE event_key IN (SELECT value FROM json_each(?1))",
     "DELETE FROM messages WHERE event_key IN (SELECT value FROM json_each(?1))",
 ];
@@ -65,14 +66,16 @@ const ERASE_LETTERS: &str = "
     UPDATE dead_letters SET state = 'erased', body = ?2, detail = ?2, attributes = '{}', extra = NULL
     WHERE id IN (SELECT value FROM json_each(?1))";
 
-/// Carries out the orders of a group, after everything else that it writes.
-pub(super) async fn carry_out(tx: &mut Tx, orders: &[(&EventKey, &EraseWrite)]) -> Result<()> {
+/// Carries out the orders of a group, after everything else that it writes, and answers whom to tell of budgets.
+pub(super) async fn carry_out(tx: &mut Tx, orders: &[(&EventKey, &EraseWrite)]) -> Result<Vec<Alert>> {
+    let mut alerts = Vec::new();
     for (key, order) in orders {
         let events = events(tx, order).await?;
         let letters = letters(tx, order, &events).await?;
         for statement in OF_EVENTS {
             sqlx::query(statement).bind(json(&events)?).execute(tx.on()).await.map_err(failed)?;
         }
+        alerts.extend(calls::erase(tx, &events).await?);
         people(tx, order).await?;
         let entry = AuditEntry {
             actor: "worker",
@@ -83,7 +86,7 @@ pub(super) async fn carry_out(tx: &mut Tx, orders: &[(&EventKey, &EraseWrite)]) 
         };
         audit::insert(tx, &[entry]).await?;
     }
-    Ok(())
+    Ok(alerts)
 }
 
 async fn events(tx: &mut Tx, order: &EraseWrite) -> Result<Vec<String>> {

@@ -3,7 +3,7 @@
 use crate::{
     domain::ids::sha256_hex,
     store::{
-        common_sql::{FORGET_AFTER, FORGET_AT_ONCE},
+        common_sql::{FORGET_AFTER, FORGET_AT_ONCE, KEEP_BUCKETS, KEEP_WINDOWS},
         contract::Result,
         rows::json,
         sqlite::db::{Db, failed, get, micros},
@@ -18,6 +18,22 @@ const STATEMENTS: [&str; 2] = [
     "DELETE FROM events WHERE key IN (SELECT value FROM json_each(?1))",
     "DELETE FROM inbox WHERE key IN (SELECT value FROM json_each(?1))",
 ];
+
+const OLD_MONEY: &str = "
+    DELETE FROM budget_windows WHERE (tenant, period, from_at) IN (
+        SELECT tenant, period, from_at FROM budget_windows WHERE until_at < ?1 ORDER BY until_at LIMIT ?2)";
+
+const IDLE: &str = "DELETE FROM rate_buckets WHERE at < ?1";
+
+/// Windows of budgets that nobody asks for any more, and limits that nobody is near to.
+pub(super) async fn forget_money(db: &Db) -> Result<()> {
+    let mut tx = db.write().await?;
+    let before = tx.now.saturating_sub(micros(KEEP_WINDOWS));
+    sqlx::query(OLD_MONEY).bind(before).bind(FORGET_AT_ONCE).execute(tx.on()).await.map_err(failed)?;
+    let before = tx.now.saturating_sub(micros(KEEP_BUCKETS));
+    sqlx::query(IDLE).bind(before).execute(tx.on()).await.map_err(failed)?;
+    tx.commit().await
+}
 
 /// Takes some old keys out of the inbox, with their events. Where the sender tells no time, duplicates have no age:
 /// those keys are kept for good, as hashes.

@@ -24,7 +24,7 @@ const AUDIT: &str = "SELECT at, actor, action, detail FROM audit_log WHERE subje
 /// Tokens and cost stand in the ledger row that the call's end wrote.
 const CALLS: &str = "
     SELECT j.step, j.revision, j.attempt, j.state, j.provider, j.model,
-           COALESCE(l.uncached_input + l.cache_read + l.cache_write, 0) AS input,
+           COALESCE(l.uncached_input + l.cache_read + l.cache_write + l.cache_write_1h, 0) AS input,
            COALESCE(l.output, 0) AS output, l.cost, COALESCE(l.latency_ms, 0) AS latency_ms
     FROM llm_journal j LEFT JOIN llm_ledger l ON l.id = j.ledger_id
     WHERE j.event_key = ?1 ORDER BY j.sent_at, j.step, j.attempt";

@@ -14,10 +14,9 @@ use crate::{
     },
     store::{
         contract::{
-            LedgerQuery, LlmStore, PricedRow, Result, SimilarItem, SimilarQuery, StoreError, UsageFilter,
-            UsageRow,
+            LedgerQuery, LlmStore, PricedRow, Result, SimilarItem, SimilarQuery, UsageFilter, UsageRow,
         },
-        sqlite::{SqliteStore, journal, reports},
+        sqlite::{SqliteStore, budgets, calls, embeddings, journal, ledger, rates},
     },
 };
 
@@ -28,11 +27,17 @@ impl LlmStore for SqliteStore {
     }
 
     async fn journal_begin(&self, calls: &[CallStart]) -> Result<Vec<Begun>> {
-        journal::begin(&self.db, calls).await
+        if calls.is_empty() {
+            return Ok(Vec::new());
+        }
+        calls::begin(&self.db, calls).await
     }
 
     async fn journal_finish(&self, ends: &[CallEnd]) -> Result<()> {
-        journal::finish(&self.db, ends).await
+        if ends.is_empty() {
+            return Ok(());
+        }
+        calls::finish(&self.db, ends).await
     }
 
     async fn journal_reject(&self, step: &StepKey, attempt: i32) -> Result<()> {
@@ -40,56 +45,58 @@ impl LlmStore for SqliteStore {
     }
 
     async fn usage(&self, filter: &UsageFilter) -> Result<Vec<UsageRow>> {
-        reports::usage(&self.db, filter).await
+        ledger::usage(&self.db, filter).await
     }
 
-    async fn journal_send(&self, _: &[CallId]) -> Result<Vec<bool>> {
-        unbuilt()
+    async fn journal_send(&self, calls: &[CallId]) -> Result<Vec<bool>> {
+        if calls.is_empty() {
+            return Ok(Vec::new());
+        }
+        calls::send(&self.db, calls).await
     }
 
-    async fn journal_lapsed(&self, _: i64) -> Result<Vec<LapsedCall>> {
-        unbuilt()
+    async fn journal_lapsed(&self, limit: i64) -> Result<Vec<LapsedCall>> {
+        calls::lapsed(&self.db, limit).await
     }
 
     async fn journal_recent(
         &self,
-        _: &TenantId,
-        _: &str,
-        _: &str,
-        _: Duration,
+        tenant: &TenantId,
+        step: &str,
+        input_hash: &str,
+        within: Duration,
     ) -> Result<Option<RecentAnswer>> {
-        unbuilt()
+        journal::recent(&self.db, tenant, step, input_hash, within).await
     }
 
-    async fn budget_set(&self, _: &Budget, _: &str) -> Result<()> {
-        unbuilt()
+    async fn budget_set(&self, budget: &Budget, actor: &str) -> Result<()> {
+        budgets::set(&self.db, budget, actor).await
     }
 
-    async fn budget_remove(&self, _: &TenantId, _: Period, _: &str) -> Result<bool> {
-        unbuilt()
+    async fn budget_remove(&self, tenant: &TenantId, period: Period, actor: &str) -> Result<bool> {
+        budgets::remove(&self.db, tenant, period, actor).await
     }
 
-    async fn budgets(&self, _: Option<&TenantId>) -> Result<Vec<BudgetStatus>> {
-        unbuilt()
+    async fn budgets(&self, tenant: Option<&TenantId>) -> Result<Vec<BudgetStatus>> {
+        budgets::list(&self.db, tenant).await
     }
 
-    async fn rate_take(&self, _: &[RateAsk]) -> Result<Vec<RateGrant>> {
-        unbuilt()
+    async fn rate_take(&self, asks: &[RateAsk]) -> Result<Vec<RateGrant>> {
+        if asks.is_empty() {
+            return Ok(Vec::new());
+        }
+        rates::take(&self.db, asks).await
     }
 
-    async fn similar(&self, _: &SimilarQuery) -> Result<Vec<SimilarItem>> {
-        unbuilt()
+    async fn similar(&self, query: &SimilarQuery) -> Result<Vec<SimilarItem>> {
+        embeddings::similar(&self.db, query).await
     }
 
-    async fn ledger(&self, _: &LedgerQuery) -> Result<Vec<LedgerRow>> {
-        unbuilt()
+    async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerRow>> {
+        ledger::page(&self.db, query).await
     }
 
-    async fn ledger_price(&self, _: &[PricedRow], _: &str) -> Result<i64> {
-        unbuilt()
+    async fn ledger_price(&self, rows: &[PricedRow], actor: &str) -> Result<i64> {
+        ledger::price(&self.db, rows, actor).await
     }
-}
-
-fn unbuilt<T>() -> Result<T> {
-    Err(StoreError::Refused("not in this build".to_owned()))
 }

@@ -1,19 +1,24 @@
 //! The store on SQLite: one file, one writer, a few readers. For one machine.
 
 mod audit;
+mod budgets;
+mod calls;
 mod db;
 mod dead_letters;
+mod embeddings;
 mod erase;
 mod forget;
 mod history;
 mod inbox;
 mod journal;
+mod ledger;
 mod llm;
 mod lookups;
 mod outbox;
 mod outbox_end;
 mod parked;
 mod plan;
+mod rates;
 mod records;
 mod replay;
 mod reports;
@@ -76,6 +81,8 @@ impl Store for SqliteStore {
     async fn maintain(&self) -> Result<()> {
         outbox::end_pauses(&self.db).await?;
         outbox::lapse(&self.db).await?;
+        calls::give_up_lapsed(&self.db).await?;
+        forget::forget_money(&self.db).await?;
         forget::forget(&self.db).await
     }
 

@@ -7,7 +7,10 @@ use crate::store::{
     contract::Result,
     record_rows::{DeliveryRow, RecordRows},
     rows::json,
-    sqlite::db::{Tx, failed},
+    sqlite::{
+        db::{Tx, failed},
+        embeddings,
+    },
 };
 
 const CONTACTS: &str = "
@@ -47,9 +50,11 @@ const MESSAGES: &str = "
     ON CONFLICT (channel, vendor_id) DO NOTHING";
 
 const RESULTS: &str = "
-    INSERT INTO results (event_key, revision, kind, tenant, body, confidence, model, prompt, calls, created_at)
+    INSERT INTO results (event_key, revision, kind, tenant, body, confidence, model, prompt, calls, created_at,
+                         prompt_hash, quality, identical, truncated)
     SELECT value ->> 'event_key', value ->> 'revision', value ->> 'kind', value ->> 'tenant', value ->> 'body',
-           value ->> 'confidence', value ->> 'model', value ->> 'prompt', value ->> 'calls', ?2
+           value ->> 'confidence', value ->> 'model', value ->> 'prompt', value ->> 'calls', ?2,
+           value ->> 'prompt_hash', value ->> 'quality', value ->> 'identical', value ->> 'truncated'
     FROM json_each(?1) WHERE true
     ON CONFLICT (event_key, revision, kind) DO NOTHING";
 
@@ -78,13 +83,15 @@ const SETTLE_UNKNOWN: &str = "
 const LEDGER: &str = "
     INSERT INTO llm_ledger (id, at, tenant, event_key, step, status, provider, requested_model, served_model,
                             uncached_input, cache_read, cache_write, output, reasoning, usage_source, cost,
-                            price_version, latency_ms, chat_user, specialist, request_id)
+                            price_version, latency_ms, chat_user, specialist, request_id, cache_write_1h, prompt,
+                            prompt_hash, requested_tier, served_tier)
     SELECT value ->> 'id', value ->> 'at', value ->> 'tenant', value ->> 'event_key', value ->> 'step',
            value ->> 'status', value ->> 'provider', value ->> 'requested_model', value ->> 'served_model',
            value ->> '$.usage.uncached_input', value ->> '$.usage.cache_read', value ->> '$.usage.cache_write',
            value ->> '$.usage.output', value ->> '$.usage.reasoning', value ->> 'usage_source', value ->> 'cost',
            value ->> 'price_version', value ->> 'latency_ms', value ->> 'user', value ->> 'specialist',
-           value ->> 'request_id'
+           value ->> 'request_id', value ->> '$.usage.cache_write_1h', value ->> 'prompt', value ->> 'prompt_hash',
+           value ->> 'requested_tier', value ->> 'served_tier'
     FROM json_each(?1) WHERE ?2
     ON CONFLICT (id) DO NOTHING";
 
@@ -95,6 +102,7 @@ pub(super) async fn insert(tx: &mut Tx, rows: &RecordRows<'_>) -> Result<()> {
     each(tx, CONVERSATIONS, &rows.conversations).await?;
     each(tx, MESSAGES, &rows.messages).await?;
     each(tx, RESULTS, &rows.results).await?;
+    embeddings::insert(tx, &rows.embeddings).await?;
     each(tx, LEDGER, &rows.ledger).await?;
     deliveries(tx, &rows.deliveries).await
 }

@@ -3,10 +3,10 @@
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 use crate::{
-    domain::{command::CommandState, money::Money},
+    domain::command::CommandState,
     store::{
         common_sql::{COUNTS, GAUGES},
-        contract::{CommandRow, Gauges, Result, TableCounts, UsageFilter, UsageRow},
+        contract::{CommandRow, Gauges, Result, TableCounts},
         sqlite::db::{Db, failed, get, time},
     },
 };
@@ -14,16 +14,6 @@ use crate::{
 const OUTBOX: &str = "
     SELECT id, event_key, tenant, kind, lane, state, tries, vendor_id, detail, created_at, updated_at
     FROM outbox WHERE ?1 IS NULL OR state = ?1 ORDER BY seq DESC LIMIT ?2";
-
-const USAGE: &str = "
-    SELECT tenant, COALESCE(served_model, requested_model) AS model,
-           strftime('%Y-%m-%d', at / 1000000, 'unixepoch') AS day,
-           count(*) AS calls, sum(status = 'ambiguous') AS ambiguous, sum(cost IS NULL) AS unpriced,
-           sum(uncached_input + cache_read + cache_write) AS input, sum(cache_read) AS cached,
-           sum(output) AS output, sum(COALESCE(cost, 0)) AS cost
-    FROM llm_ledger
-    WHERE (?1 IS NULL OR tenant = ?1) AND (?2 IS NULL OR at >= ?2) AND (?3 IS NULL OR at < ?3)
-    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
 
 pub(super) async fn outbox(db: &Db, state: Option<CommandState>, limit: i64) -> Result<Vec<CommandRow>> {
     let rows = sqlx::query(OUTBOX)
@@ -52,33 +42,6 @@ pub(super) fn command(row: &SqliteRow) -> Result<CommandRow> {
     })
 }
 
-pub(super) async fn usage(db: &Db, filter: &UsageFilter) -> Result<Vec<UsageRow>> {
-    let rows = sqlx::query(USAGE)
-        .bind(filter.tenant.as_deref())
-        .bind(filter.from.map(|at| at.0))
-        .bind(filter.until.map(|at| at.0))
-        .fetch_all(db.readers())
-        .await
-        .map_err(failed)?;
-    rows.iter().map(usage_row).collect()
-}
-
-fn usage_row(row: &SqliteRow) -> Result<UsageRow> {
-    Ok(UsageRow {
-        prompt: String::new(),
-        tenant: get(row, "tenant")?,
-        model: get(row, "model")?,
-        day: get(row, "day")?,
-        calls: get(row, "calls")?,
-        ambiguous: get(row, "ambiguous")?,
-        unpriced: get(row, "unpriced")?,
-        input: get(row, "input")?,
-        cached: get(row, "cached")?,
-        output: get(row, "output")?,
-        cost: Money(get(row, "cost")?),
-    })
-}
-
 pub(super) async fn gauges(db: &Db) -> Result<Gauges> {
     let row = sqlx::query(GAUGES).fetch_one(db.readers()).await.map_err(failed)?;
     let letters =
@@ -87,6 +50,7 @@ pub(super) async fn gauges(db: &Db) -> Result<Gauges> {
             .await
             .map_err(failed)?;
     Ok(Gauges {
+        calls: get(&row, "calls")?,
         parked: get(&row, "parked")?,
         planned: get(&row, "planned")?,
         unknown: get(&row, "unknown")?,

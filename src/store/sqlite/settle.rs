@@ -11,6 +11,7 @@ use crate::{
         outcome::{Failure, Fence, Held, Settled, Verdict},
     },
     store::{
+        budget_rows::count_alerts,
         contract::{Result, command_id, copy_command_id, event_dead_letter_id, spoils_answer},
         record_rows::RecordRows,
         rows::{AuditEntry, InboxChange, PlannedCommand, copy_command, json, text},
@@ -67,8 +68,9 @@ pub(super) async fn settle(db: &Db, group: &[Settled]) -> Result<Vec<Fence>> {
         .map(|s| AuditEntry::of(s, owners.get(&s.held.key).map_or("", |owner| owner.tenant.as_str())))
         .collect();
     audit::insert(&mut tx, &said).await?;
-    erase::carry_out(&mut tx, &rows.erasures).await?;
+    let alerts = erase::carry_out(&mut tx, &rows.erasures).await?;
     tx.commit().await?;
+    count_alerts(&alerts);
     Ok(answers)
 }
 

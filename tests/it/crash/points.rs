@@ -7,7 +7,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     crash::traffic::traffic,
-    world::{Kind, World, judge::judge},
+    world::{Kind, Knobs, World, judge::judge},
 };
 
 /// Every point, and at which time of reaching it the worker dies. A point that is missing here is found by
@@ -28,9 +28,12 @@ const POINTS: &[&str] = &[
     "before_ack:3",
     "after_ack:3",
     "lease_extended",
+    "before_reserved:7",
+    "reserved:3",
     "before_sent:7",
     "sent_committed:7",
     "request_written:9",
+    "piece_received:9",
     "answer_received:9",
     "answer_stored:9",
     "outbox_sending:2",
@@ -78,7 +81,9 @@ async fn at_every_point(kind: Kind) {
 }
 
 async fn killed_at(kind: Kind, point: &str, seed: u64) {
-    let mut world = World::new(kind).await;
+    // Only a stream comes in pieces.
+    let model = if point.starts_with("piece_received") { "stream = true" } else { "" };
+    let mut world = World::with(kind, Knobs { model, ..Knobs::default() }).await;
     let waiting = queued_up(&mut world);
     // Before everything else, so that they come together.
     world.send().await;

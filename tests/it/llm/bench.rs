@@ -1,6 +1,6 @@
 //! A store, a gateway and the stand-in for one test.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use longshore::{
     cli::dev::outside::{
@@ -20,17 +20,21 @@ use longshore::{
         gateway::Gateway,
         money::pricing::PriceTable,
     },
-    store::{contract::Store, group::GroupCommit, sqlite::SqliteStore},
+    store::{contract::Store, group::GroupCommit, postgres::PostgresStore, sqlite::SqliteStore},
 };
 use serde_json::json;
-use sqlx::{Row as _, SqlitePool};
+
+use crate::world::{Database, Kind};
 
 /// A store, a gateway and the stand-in, with a second way into the database.
 pub(super) struct Bench {
     pub(super) outside: Outside,
     pub(super) gateway: Arc<Gateway>,
-    pub(super) raw: SqlitePool,
-    pub(super) folder: tempfile::TempDir,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) database: Database,
+    kind: Kind,
+    /// Kept as long as the bench.
+    _folder: tempfile::TempDir,
 }
 
 /// One ledger row, as far as it matters here.
@@ -51,13 +55,26 @@ fn provider(base_url: &str, timeout: Duration) -> ProviderSettings {
     settings
 }
 
+/// `main` and `second` are OpenAI's, dearer the second; nobody knows the price of `own`.
 fn settings(base_url: &str, timeout: Duration) -> LlmSettings {
-    let mut own = provider(base_url, timeout);
-    own.model = Some("our-own-model".to_owned());
-    let providers = [("main".to_owned(), provider(base_url, timeout)), ("own".to_owned(), own)];
+    let of_model = |name: &str, model: &str| {
+        let settings = ProviderSettings { model: Some(model.to_owned()), ..provider(base_url, timeout) };
+        (name.to_owned(), settings)
+    };
+    let routes = [
+        ("two", vec!["main", "second"]),
+        ("dear", vec!["second", "main"]),
+        ("three", vec!["main", "second", "own"]),
+    ];
+    let routes =
+        routes.map(|(name, models)| (name.to_owned(), models.into_iter().map(str::to_owned).collect()));
     LlmSettings {
-        providers: BTreeMap::from(providers),
-        routes: BTreeMap::new(),
+        providers: BTreeMap::from([
+            of_model("main", "gpt-4o-mini"),
+            of_model("second", "gpt-4.1"),
+            of_model("own", "our-own-model"),
+        ]),
+        routes: BTreeMap::from(routes),
         default: "main".to_owned(),
         prompts: None,
         prices: None,
@@ -66,18 +83,25 @@ fn settings(base_url: &str, timeout: Duration) -> LlmSettings {
     }
 }
 
-pub(super) async fn gateway(file: PathBuf, base_url: &str, timeout: Duration) -> Arc<Gateway> {
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&file, 2).await.unwrap());
-    store.migrate().await.unwrap();
-    let writer = Arc::new(GroupCommit::start(&store, Duration::from_secs(60)));
+async fn open(kind: Kind, url: &str) -> Arc<dyn Store> {
+    match kind {
+        Kind::Sqlite => Arc::new(SqliteStore::open(url.trim_start_matches("sqlite:"), 2).await.unwrap()),
+        Kind::Postgres => Arc::new(PostgresStore::connect(url, 4).await.unwrap()),
+    }
+}
+
+fn over(store: &Arc<dyn Store>, settings: &LlmSettings) -> Arc<Gateway> {
+    let writer = Arc::new(GroupCommit::start(store, Duration::from_secs(60)));
     let own = |name: &str| TenantSettings { llm: Some(name.to_owned()) };
     let tenants = BTreeMap::from([("thrifty".to_owned(), own("rules")), ("odd".to_owned(), own("own"))]);
-    let clock = Arc::new(SystemClock);
-    let http = Http::new().unwrap();
     let prices = Arc::new(PriceTable::load(None).unwrap());
-    Arc::new(
-        Gateway::with(&settings(base_url, timeout), &tenants, prices, store, writer, &http, clock).unwrap(),
-    )
+    let (http, clock) = (Http::new().unwrap(), Arc::new(SystemClock));
+    Arc::new(Gateway::with(settings, &tenants, prices, Arc::clone(store), writer, &http, clock).unwrap())
+}
+
+/// A gateway of its own, as another process would have it.
+pub(super) async fn gateway(kind: Kind, url: String, base_url: &str, timeout: Duration) -> Arc<Gateway> {
+    over(&open(kind, &url).await, &settings(base_url, timeout))
 }
 
 impl Bench {
@@ -86,58 +110,129 @@ impl Bench {
     }
 
     pub(super) async fn patient(timeout: Duration) -> Self {
+        Self::build(Kind::Sqlite, timeout, |_| {}).await
+    }
+
+    /// With other settings.
+    pub(super) async fn with(change: impl FnOnce(&mut LlmSettings)) -> Self {
+        Self::build(Kind::Sqlite, Duration::from_secs(20), change).await
+    }
+
+    pub(super) async fn on(kind: Kind, change: impl FnOnce(&mut LlmSettings)) -> Self {
+        Self::build(kind, Duration::from_secs(20), change).await
+    }
+
+    async fn build(kind: Kind, timeout: Duration, change: impl FnOnce(&mut LlmSettings)) -> Self {
         let outside = Outside::start().await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let gateway = gateway(folder.path().join("store.db"), &outside.llm_base_url(), timeout).await;
-        let options = sqlx::sqlite::SqliteConnectOptions::new()
-            .filename(folder.path().join("store.db"))
-            .busy_timeout(Duration::from_secs(30));
-        let raw = SqlitePool::connect_with(options).await.unwrap();
-        Self { outside, gateway, raw, folder }
+        let database = Database::create(kind, folder.path()).await;
+        let store = open(kind, &database.url).await;
+        let mut settings = settings(&outside.llm_base_url(), timeout);
+        change(&mut settings);
+        let gateway = over(&store, &settings);
+        Self { outside, gateway, store, database, kind, _folder: folder }
+    }
+
+    /// A gateway of its own on the same store and model, as another process would have it.
+    pub(super) async fn another(&self, change: impl FnOnce(&mut LlmSettings)) -> Arc<Gateway> {
+        let mut settings = settings(&self.outside.llm_base_url(), Duration::from_secs(20));
+        change(&mut settings);
+        over(&open(self.kind, &self.database.url).await, &settings)
     }
 
     pub(super) fn fault(&self, fault: Fault, times: u32) {
-        self.outside.script(Script { service: Service::Llm, contains: String::new(), fault, times });
+        self.fault_for("", fault, times);
+    }
+
+    /// For requests that contain this text: a model's name, for one.
+    pub(super) fn fault_for(&self, contains: &str, fault: Fault, times: u32) {
+        self.outside.script(Script { service: Service::Llm, contains: contains.to_owned(), fault, times });
     }
 
     pub(super) async fn ask(&self, text: &str) -> Result<Answered, Failure> {
         self.gateway.ask(&context("tenant", 0), &question(text)).await
     }
 
+    /// Of this route, for an event of its own.
+    pub(super) async fn ask_route(&self, route: &str, text: &str) -> Result<Answered, Failure> {
+        let policy = Policy { route: Some(route.to_owned()), ..Policy::default() };
+        self.ask_as(policy, text).await
+    }
+
+    pub(super) async fn ask_as(&self, policy: Policy, text: &str) -> Result<Answered, Failure> {
+        let context = event_of(text);
+        self.gateway.ask(&context, &Question { policy, ..question(text) }).await
+    }
+
     pub(super) fn asked(&self) -> usize {
         self.outside.log().len()
     }
 
+    /// The models that were asked, in order.
+    pub(super) fn models(&self) -> Vec<String> {
+        let log = self.outside.log();
+        log.iter().map(|seen| seen.body["model"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
     pub(super) async fn paid(&self) -> Vec<Paid> {
-        let rows = sqlx::query(
-            "SELECT status, usage_source, cost, uncached_input + cache_read + cache_write + output AS tokens \
-             FROM llm_ledger ORDER BY at, id",
-        )
-        .fetch_all(&self.raw)
-        .await
-        .unwrap();
-        rows.iter()
-            .map(|row| Paid {
-                status: row.get("status"),
-                source: row.get("usage_source"),
-                cost: row.get("cost"),
-                tokens: row.get("tokens"),
+        let rows = self.database.rows(
+            "SELECT status, usage_source, CAST(cost AS TEXT), \
+             CAST(uncached_input + cache_read + cache_write + output AS TEXT) FROM llm_ledger ORDER BY at, id",
+        );
+        let rows = rows.await;
+        rows.into_iter()
+            .map(|row| {
+                let [status, source, cost, tokens] = row.try_into().unwrap();
+                let number = |text: String| text.parse::<i64>().unwrap();
+                Paid {
+                    status: status.unwrap(),
+                    source: source.unwrap(),
+                    cost: cost.map(number),
+                    tokens: number(tokens.unwrap()),
+                }
             })
             .collect()
     }
 
     pub(super) async fn states(&self) -> Vec<String> {
-        let rows = sqlx::query("SELECT state FROM llm_journal ORDER BY step, attempt");
-        rows.fetch_all(&self.raw).await.unwrap().iter().map(|row| row.get("state")).collect()
+        self.texts("SELECT state FROM llm_journal ORDER BY step, attempt").await
     }
 
-    /// Every billed call has one ledger row; rows without a billed call are ambiguous.
+    /// One column.
+    pub(super) async fn texts(&self, select: &str) -> Vec<String> {
+        let rows = self.database.rows(select).await;
+        rows.into_iter().map(|row| row[0].clone().unwrap_or_default()).collect()
+    }
+
+    /// Turns the clock on for every call of the journal by a minute.
+    pub(super) async fn a_minute_passes(&self) {
+        let earlier = match self.kind {
+            Kind::Sqlite => "sent_at - 60000000",
+            Kind::Postgres => "sent_at - interval '60 seconds'",
+        };
+        self.database.rows(&format!("UPDATE llm_journal SET sent_at = {earlier} RETURNING step")).await;
+    }
+
+    /// Every billed call has one ledger row; rows without a billed call are ambiguous, or cost nothing.
     pub(super) async fn books_balance(&self) {
         let billed = self.outside.log().iter().filter(|seen| seen.bill.is_some()).count();
         let paid = self.paid().await;
-        let certain = paid.iter().filter(|row| row.status != "ambiguous").count();
+        let certain = paid.iter().filter(|row| row.status != "ambiguous" && row.cost != Some(0)).count();
         assert!(certain <= billed && billed <= paid.len(), "{billed} billed, {paid:?}");
     }
+
+    pub(super) async fn end(self) {
+        self.gateway.drained().await;
+        self.outside.shutdown().await;
+        self.store.close().await;
+        self.database.finish().await;
+    }
+}
+
+/// Each text is an event's own.
+pub(super) fn event_of(text: &str) -> StepContext {
+    let held = Held { key: format!("s:a:{text}").as_str().into(), ..context("tenant", 0).held };
+    StepContext { held, ..context("tenant", 0) }
 }
 
 pub(super) fn context(tenant: &str, revision: i32) -> StepContext {

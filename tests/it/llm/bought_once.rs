@@ -11,6 +11,7 @@ use longshore::{
 };
 
 use super::bench::*;
+use crate::world::Kind;
 
 #[tokio::test]
 async fn a_stored_answer_is_never_bought_again() {
@@ -64,7 +65,7 @@ async fn who_cannot_be_reached_bills_nothing() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}/v1", free.local_addr().unwrap());
     drop(free);
-    let unreachable = gateway(bench.folder.path().join("store.db"), &base, Duration::from_secs(5)).await;
+    let unreachable = gateway(Kind::Sqlite, bench.database.url.clone(), &base, Duration::from_secs(5)).await;
     let failed = unreachable.ask(&context("tenant", 0), &question("hi")).await;
     assert_eq!(why(failed).0, Reason::LlmUnavailable);
     assert_eq!(bench.states().await, ["failed", "failed", "failed"]);
@@ -102,17 +103,17 @@ async fn a_dead_owners_call_is_ambiguous_once_it_is_overdue() {
     let bench = Bench::start().await;
     let gate = Gate::default();
     bench.fault(Fault::Hold(gate.clone()), 1);
-    let (file, base) = (bench.folder.path().join("store.db"), bench.outside.llm_base_url());
+    let (url, base) = (bench.database.url.clone(), bench.outside.llm_base_url());
     let doomed = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     doomed.spawn(async move {
-        let gateway = gateway(file, &base, Duration::from_secs(20)).await;
+        let gateway = gateway(Kind::Sqlite, url, &base, Duration::from_secs(20)).await;
         gateway.ask(&context("tenant", 0), &question("hi")).await
     });
     bench.outside.until(one_held).await;
     // All of its tasks are gone in the middle of the call, as if the process had died.
     doomed.shutdown_background();
     assert_eq!(why(bench.ask("hi").await).0, Reason::Busy);
-    sqlx::query("UPDATE llm_journal SET sent_at = sent_at - 60000000").execute(&bench.raw).await.unwrap();
+    bench.a_minute_passes().await;
     bench.ask("hi").await.unwrap();
     gate.open();
     assert_eq!((bench.asked(), bench.states().await), (2, vec!["ambiguous".to_owned(), "answered".into()]));

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use longshore::{
     domain::{
+        budget::{Budget, BudgetMode, Period},
+        call::{CallEnd, CallStart, Opens},
         data_subject::DataSubject,
         dead_letter::{DeadDelivery, DeadLetterFilter, DeadLetterState, ERASED},
         event::{Channel, CrmChange, CrmChangeKind, Event, Fact, InboundMessage},
+        money::Money,
         outcome::{Fence, Held, Outcome, Verdict},
         reason::Reason,
         record::{ContactWrite, DELETED, EraseWrite, Write},
@@ -230,4 +233,28 @@ pub(super) async fn nx_59_what_comes_late_is_not_taken_in(h: &Harness) {
     for event in newer {
         take(h, &event).await;
     }
+}
+
+pub(super) async fn an_erased_call_gives_its_money_back_or_is_charged(h: &Harness) {
+    let limit = Budget {
+        tenant: tenant(),
+        period: Period::Day,
+        limit: Money(100),
+        mode: BudgetMode::Strict,
+        time_zone: "UTC".to_owned(),
+    };
+    h.store.budget_set(&limit, "anna").await.unwrap();
+    take(h, &change("c1", PERSON, 1)).await;
+    let calls = [
+        CallStart { hold: Some(Money(30)), ..call_start("c1", 1) },
+        CallStart { hold: Some(Money(20)), opens: Opens::Reserved(MINUTE), ..call_start("c1", 2) },
+        CallStart { hold: Some(Money(5)), ..call_start("c1", 3) },
+    ];
+    h.store.journal_begin(&calls).await.unwrap();
+    h.store.journal_finish(&[CallEnd { charge: Money(4), ..answered("c1", 3, MARKER) }]).await.unwrap();
+    work(h, &event("erase"), order(10)).await;
+    assert!(h.store.journal_find(&step("c1")).await.unwrap().is_empty());
+    h.store.journal_finish(&[CallEnd { charge: Money(1), ..answered("c1", 1, MARKER) }]).await.unwrap();
+    let stands = h.store.budgets(None).await.unwrap().remove(0);
+    assert_eq!((stands.spent, stands.held), (Money(34), Money::ZERO), "what was sent may be billed");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use longshore::{
     domain::{
-        call::{CallEnd, CallResult, CallStart, Opens, StepKey},
+        call::{CallEnd, CallId, CallResult, CallStart, Opens, StepKey},
         command::{Action, Command},
         event::{Channel, DeliveryState, Drill, Event, Fact},
         ids::{CommandId, CorrelationId, EventKey, Revision, SourceName, TenantId, sha256_hex},
@@ -281,6 +281,15 @@ pub(super) fn call_start(event: &str, attempt: i32) -> CallStart {
         opens: Opens::Sent,
         timeout: MINUTE,
     }
+}
+
+/// A first call that may stay reserved for half a minute.
+pub(super) fn reserved(event: &str) -> CallStart {
+    CallStart { opens: Opens::Reserved(MINUTE / 2), ..call_start(event, 1) }
+}
+
+pub(super) fn call_id(event: &str) -> CallId {
+    CallId { step: step(event), attempt: 1 }
 }
 
 pub(super) fn call_end(event: &str, attempt: i32, end: CallResult) -> CallEnd {

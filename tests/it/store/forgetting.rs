@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use longshore::{
-    domain::reason::Reason,
+    domain::{
+        budget::{Budget, BudgetMode, Period},
+        money::Money,
+        reason::Reason,
+    },
     store::contract::{Claim, ClaimRequest},
 };
 
@@ -62,4 +66,24 @@ pub(super) async fn what_is_not_done_or_not_old_stays(h: &Harness) {
     h.store.maintain().await.unwrap();
     assert_eq!(rows(h).await, [4, 4, 0], "a buried one can still be replayed");
     assert_eq!(claim(h, "done", true).await, Claim::Done);
+}
+
+pub(super) async fn windows_of_long_ago_are_forgotten(h: &Harness) {
+    let budget = Budget {
+        tenant: tenant(),
+        period: Period::Day,
+        limit: Money(100),
+        mode: BudgetMode::Soft,
+        time_zone: "UTC".to_owned(),
+    };
+    h.store.budget_set(&budget, "anna").await.unwrap();
+    h.store.journal_begin(&[call_start("a", 1)]).await.unwrap();
+    h.age_windows(DAY * 399).await;
+    h.store.journal_begin(&[call_start("b", 1)]).await.unwrap();
+    h.store.maintain().await.unwrap();
+    assert_eq!(h.rows_of("budget_windows").await, 2);
+    h.age_windows(DAY * 3).await;
+    h.store.maintain().await.unwrap();
+    assert_eq!((h.rows_of("budget_windows").await, h.rows_of("budgets").await), (1, 1));
+    h.store.journal_finish(&[answered("a", 1, "late"), answered("b", 1, "late")]).await.unwrap();
 }

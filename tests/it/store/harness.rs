@@ -14,6 +14,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+pub(super) use super::without_schema::Empty;
+
 /// Where `make test` tells the URL of its throwaway cluster.
 const POSTGRES: &str = "LONGSHORE_TEST_POSTGRES";
 
@@ -28,6 +30,7 @@ const DEADLINES: &[(&str, &str)] = &[
     ("outbox", "lease_until"),
     ("lane_pauses", "until"),
     ("llm_journal", "sent_at"),
+    ("rate_buckets", "at"),
 ];
 
 /// A store on a fresh database.
@@ -50,7 +53,7 @@ pub(crate) struct Namespace {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test's own setting, given by `make test`")]
-pub(super) fn cluster() -> String {
+pub(crate) fn cluster() -> String {
     std::env::var(POSTGRES).unwrap_or_else(|_| {
         panic!("{POSTGRES} is not set: run `make test`, it brings a throwaway PostgreSQL")
     })
@@ -122,6 +125,23 @@ impl Harness {
     pub(super) async fn age_inbox(&self, by: Duration) {
         for column in ["first_at", "updated_at"] {
             self.shift("inbox", column, by, "").await;
+        }
+    }
+
+    /// Makes every call that ended so much older.
+    pub(super) async fn shift_ended(&self, by: Duration) {
+        self.shift("llm_journal", "ended_at", by, "").await;
+    }
+
+    /// Moves all windows of budgets, and what is charged to them, so much into the past.
+    pub(super) async fn age_windows(&self, by: Duration) {
+        for (table, column) in [
+            ("budget_windows", "from_at"),
+            ("budget_windows", "until_at"),
+            ("llm_journal", "day_from"),
+            ("llm_journal", "month_from"),
+        ] {
+            self.shift(table, column, by, "").await;
         }
     }
 
@@ -210,6 +230,12 @@ impl Harness {
         &namespace.name
     }
 
+    /// Where the server's schema is.
+    pub(super) fn url(&self) -> String {
+        let Raw::Postgres(_, namespace) = &self.raw else { panic!("only a server has one") };
+        namespace.url.clone()
+    }
+
     /// The second way into a server.
     pub(super) fn raw_pool(&self) -> PgPool {
         let Raw::Postgres(pool, _) = &self.raw else { panic!("only a server can do that") };
@@ -234,6 +260,22 @@ impl Harness {
         match &self.raw {
             Raw::Sqlite(pool, _) => sqlx::query_scalar(count).fetch_one(pool).await.unwrap(),
             Raw::Postgres(pool, _) => sqlx::query_scalar(count).fetch_one(pool).await.unwrap(),
+        }
+    }
+
+    /// What a statement with one argument says of one row.
+    pub(super) async fn told(&self, statement: &'static str, argument: &str) -> Option<String> {
+        self.text(statement, statement, argument).await
+    }
+
+    /// What was done to this subject, oldest first.
+    pub(super) async fn audit(&self, subject: &str) -> Vec<String> {
+        let actions = "SELECT action FROM audit_log WHERE subject = $1 ORDER BY id";
+        match &self.raw {
+            Raw::Sqlite(pool, _) => sqlx::query_scalar(actions).bind(subject).fetch_all(pool).await.unwrap(),
+            Raw::Postgres(pool, _) => {
+                sqlx::query_scalar(actions).bind(subject).fetch_all(pool).await.unwrap()
+            }
         }
     }
 
@@ -275,42 +317,6 @@ impl Harness {
                 Arc::new(SqliteStore::open(&folder.path().join("store.db"), 3).await.unwrap())
             }
             Raw::Postgres(_, namespace) => Arc::new(PostgresStore::connect(&namespace.url, 4).await.unwrap()),
-        }
-    }
-}
-
-/// Two stores on one database that has no schema yet.
-pub(super) struct Empty {
-    pub one: Arc<dyn Store>,
-    pub two: Arc<dyn Store>,
-    folder: Option<tempfile::TempDir>,
-    namespace: Option<Namespace>,
-}
-
-impl Empty {
-    pub(super) async fn sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("store.db");
-        let one = Arc::new(SqliteStore::open(&path, 2).await.unwrap());
-        let two = Arc::new(SqliteStore::open(&path, 2).await.unwrap());
-        Self { one, two, folder: Some(folder), namespace: None }
-    }
-
-    pub(super) async fn postgres() -> Self {
-        let namespace = Namespace::create().await;
-        let one = Arc::new(PostgresStore::connect(&namespace.url, 2).await.unwrap());
-        let two = Arc::new(PostgresStore::connect(&namespace.url, 2).await.unwrap());
-        Self { one, two, folder: None, namespace: Some(namespace) }
-    }
-
-    pub(super) async fn finish(self) {
-        self.one.close().await;
-        self.two.close().await;
-        if let Some(folder) = self.folder {
-            folder.close().unwrap();
-        }
-        if let Some(namespace) = self.namespace {
-            namespace.drop(&namespace.pool().await).await;
         }
     }
 }

@@ -1,13 +1,13 @@
 //! What was paid is never forgotten and never paid again.
 
-use longshore::{
-    domain::{
-        call::{CallResult, CallState},
-        outcome::{Failure, Verdict},
-        reason::Reason,
-        record::LedgerStatus,
-    },
-    store::contract::StoreError,
+use std::{collections::BTreeSet, time::Duration};
+
+use longshore::domain::{
+    call::{Begun, CallResult, CallState, RecentAnswer},
+    money::Money,
+    outcome::{Failure, Verdict},
+    reason::Reason,
+    record::LedgerStatus,
 };
 
 use super::{fixtures::*, harness::Harness};
@@ -32,13 +32,85 @@ pub(super) async fn a_call_is_sent_then_answered(h: &Harness) {
 
 pub(super) async fn an_attempt_begins_once(h: &Harness) {
     h.store.journal_begin(&[call_start("a", 1)]).await.unwrap();
-    let again = h.store.journal_begin(&[call_start("b", 1), call_start("a", 1)]).await;
-    assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
-    assert!(h.store.journal_find(&step("b")).await.unwrap().is_empty(), "all or nothing");
     let mut other_revision = call_start("a", 1);
     other_revision.revision.0 = 1;
-    let again = h.store.journal_begin(&[other_revision]).await;
-    assert!(matches!(again, Err(StoreError::Conflict(_))), "attempts count over all revisions: {again:?}");
+    let again = [call_start("b", 1), call_start("a", 1), call_start("b", 1), other_revision];
+    let begun = h.store.journal_begin(&again).await.unwrap();
+    assert_eq!(begun, [Begun::Written, Begun::Taken, Begun::Taken, Begun::Taken], "over all revisions");
+    assert_eq!(h.store.journal_find(&step("b")).await.unwrap().len(), 1, "one that is there harms no other");
+    assert_eq!(h.store.journal_find(&step("a")).await.unwrap()[0].revision.0, 0);
+}
+
+pub(super) async fn a_reserved_call_is_sent_within_its_time(h: &Harness) {
+    let begun = h.store.journal_begin(&[reserved("a"), reserved("b"), call_start("c", 1)]).await.unwrap();
+    assert_eq!(begun, [Begun::Written, Begun::Written, Begun::Written]);
+    let entry = &h.store.journal_find(&step("a")).await.unwrap()[0];
+    assert_eq!(
+        (entry.state, entry.overdue, entry.hold),
+        (CallState::Reserved, false, Some(Money(9_000_000)))
+    );
+    assert!(entry.overdue_in <= MINUTE / 2 && entry.overdue_in > MINUTE / 4);
+    let asked = [call_id("c"), call_id("a"), call_id("a"), call_id("nobody")];
+    assert_eq!(h.store.journal_send(&asked).await.unwrap(), [false, true, false, false]);
+    let entry = &h.store.journal_find(&step("a")).await.unwrap()[0];
+    assert!(entry.state == CallState::Sent && entry.overdue_in > MINUTE / 2, "its own time has begun");
+    h.elapse(MINUTE / 2).await;
+    assert!(h.store.journal_find(&step("b")).await.unwrap()[0].overdue);
+    assert_eq!(
+        h.store.journal_send(&[call_id("b")]).await.unwrap(),
+        [false],
+        "another may be about to buy it"
+    );
+}
+
+pub(super) async fn what_lapsed_is_given_up_or_told(h: &Harness) {
+    h.store.journal_begin(&[reserved("a"), call_start("b", 1), call_start("c", 1)]).await.unwrap();
+    assert!(h.store.journal_lapsed(10).await.unwrap().is_empty());
+    h.elapse(MINUTE / 2).await;
+    assert!(h.store.journal_lapsed(10).await.unwrap().is_empty(), "a given up one is not to be ended");
+    assert_eq!(h.store.journal_find(&step("a")).await.unwrap()[0].state, CallState::Failed);
+    h.elapse(MINUTE).await;
+    h.store.journal_begin(&[call_start("d", 1)]).await.unwrap();
+    let lapsed = h.store.journal_lapsed(10).await.unwrap();
+    let steps: BTreeSet<_> = lapsed.iter().map(|call| call.step.event.clone()).collect();
+    assert_eq!(steps, BTreeSet::from([key("b"), key("c")]));
+    assert_eq!((lapsed[0].tenant.clone(), lapsed[0].entry.state), (tenant(), CallState::Sent));
+    assert!(lapsed[0].entry.overdue && lapsed[0].entry.worst_cost.is_some());
+    assert_eq!(h.store.journal_lapsed(1).await.unwrap().len(), 1);
+    h.store.journal_finish(&[answered("b", 1, "late"), answered("c", 1, "late")]).await.unwrap();
+    assert!(h.store.journal_lapsed(10).await.unwrap().is_empty());
+}
+
+pub(super) async fn a_reserved_call_can_end_unsent(h: &Harness) {
+    h.store.journal_begin(&[reserved("a")]).await.unwrap();
+    let given_up = CallResult::Failed { detail: "no room".to_owned(), ledger: None };
+    h.store.journal_finish(&[call_end("a", 1, given_up)]).await.unwrap();
+    assert_eq!(h.store.journal_find(&step("a")).await.unwrap()[0].state, CallState::Failed);
+    assert_eq!(h.store.journal_send(&[call_id("a")]).await.unwrap(), [false]);
+}
+
+pub(super) async fn an_equal_question_finds_the_newest_good_answer(h: &Harness) {
+    let recent = async |tenant: &str, within: Duration| {
+        let hash = step("a").input_hash;
+        h.store.journal_recent(&tenant.into(), "reply", &hash, within).await.unwrap()
+    };
+    assert_eq!(recent(TENANT, MINUTE).await, None);
+    for (id, text) in [("a", "first"), ("b", "second"), ("c", "rejected"), ("d", "")] {
+        h.store.journal_begin(&[call_start(id, 1)]).await.unwrap();
+        let end = match text {
+            "" => call_end(id, 1, CallResult::Failed { detail: "503".to_owned(), ledger: None }),
+            text => answered(id, 1, text),
+        };
+        h.store.journal_finish(&[end]).await.unwrap();
+        h.shift_ended(Duration::from_secs(1)).await;
+    }
+    h.store.journal_reject(&step("c"), 1).await.unwrap();
+    let expected = RecentAnswer { text: "second".to_owned(), ledger_id: "b-1".to_owned() };
+    assert_eq!(recent(TENANT, MINUTE).await, Some(expected.clone()));
+    assert_eq!(recent("another", MINUTE).await, None, "nobody sees another's answers");
+    assert_eq!(recent(TENANT, Duration::MAX).await, Some(expected));
+    h.shift_ended(MINUTE).await;
+    assert_eq!(recent(TENANT, MINUTE).await, None);
 }
 
 pub(super) async fn finishing_twice_changes_nothing(h: &Harness) {

@@ -1,21 +1,29 @@
 //! The contract of the store, written once, run against both databases.
 
+mod budgets;
 mod claims;
 mod dead_letters;
+
 mod erasing;
 mod fixtures;
 mod forgetting;
 pub(crate) mod harness;
 mod hostile;
 mod journal;
+mod ledger;
 mod long;
+mod outages;
 mod outbox;
 mod parking;
 mod races;
+mod rates;
 mod records;
 mod schema;
 mod server;
 mod settlements;
+mod similar;
+mod upgrade;
+mod without_schema;
 
 /// Makes `sqlite::NAME` and `postgres::NAME` of every test.
 macro_rules! on_both {
@@ -73,12 +81,56 @@ on_both! { Harness:
     journal {
         a_call_is_sent_then_answered
         an_attempt_begins_once
+        a_reserved_call_is_sent_within_its_time
+        what_lapsed_is_given_up_or_told
+        a_reserved_call_can_end_unsent
+        an_equal_question_finds_the_newest_good_answer
         finishing_twice_changes_nothing
         an_unknown_fate_is_charged_once
         a_failed_call_has_a_ledger_row_only_when_billed
         the_journal_is_not_fenced
         an_answer_can_be_rejected
         burying_an_unusable_answer_rejects_it
+    }
+    budgets {
+        a_strict_budget_has_room_or_not
+        within_a_batch_the_earlier_call_is_served_first
+        a_call_without_a_price_needs_a_soft_budget
+        a_soft_budget_only_counts
+        both_periods_are_checked
+        what_is_held_becomes_what_is_charged_once
+        money_of_the_dead_is_given_back
+        a_call_is_charged_where_it_was_set_aside
+        a_changed_limit_keeps_what_is_spent
+        a_changed_time_zone_takes_along_what_is_spent
+        alerts_are_told_once_for_each_level
+        several_levels_at_once_are_told_each
+        a_budget_can_be_removed
+        an_impossible_budget_is_refused
+        thirty_two_at_once_never_go_over
+        alerts_are_told_once_by_many
+    }
+    ledger {
+        rows_come_back_as_they_were
+        pages_follow_one_another
+        usage_is_told_by_prompt
+        only_rows_without_a_cost_are_priced
+    }
+    rates {
+        a_bucket_gives_what_is_there
+        what_was_not_used_is_given_back
+        a_changed_limit_counts_at_once
+        several_stores_take_no_more_than_there_is
+        buckets_at_rest_are_forgotten
+        long_names_of_buckets_stay_distinct
+    }
+    similar {
+        what_was_stored_later_can_be_left_out
+        the_nearest_come_first
+        only_comparable_items_are_found
+        a_later_vector_stands_in_for_an_earlier_one
+        hostile_items_come_back
+        any_vectors_are_ordered_as_by_plain_arithmetic
     }
     outbox {
         a_command_is_taken_once_with_all_that_it_says
@@ -124,6 +176,7 @@ on_both! { Harness:
         any_order_of_changes_ends_the_same
         a_delivery_only_moves_forward
         every_channel_and_state_of_a_delivery_is_kept
+        a_result_says_what_made_it_and_how_good_it_is
     }
     erasing {
         nx_59_nothing_of_an_erased_person_is_left
@@ -131,11 +184,13 @@ on_both! { Harness:
         nx_59_whoever_works_on_it_loses_its_ticket
         nx_59_an_erased_dead_letter_is_not_replayed
         nx_59_what_comes_late_is_not_taken_in
+        an_erased_call_gives_its_money_back_or_is_charged
     }
     forgetting {
         old_keys_are_forgotten_with_their_events
         a_key_without_a_time_is_known_for_good
         what_is_not_done_or_not_old_stays
+        windows_of_long_ago_are_forgotten
     }
     schema {
         a_missing_step_is_behind
@@ -175,6 +230,9 @@ mod empty {
             an_empty_database_is_behind
             two_migrators_at_once_apply_once
         }
+        upgrade {
+            a_filled_database_keeps_its_calls_and_commands
+        }
     }
-    use super::{harness, schema};
+    use super::{harness, schema, upgrade};
 }

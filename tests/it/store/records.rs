@@ -13,6 +13,7 @@ use longshore::{
     store::contract::{UsageFilter, UsageRow},
 };
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::{fixtures::*, harness::Harness};
 
@@ -117,7 +118,7 @@ pub(super) async fn usage_sums_are_exact(h: &Harness) {
     let day = |seconds| at(seconds).to_string()[..10].to_owned();
     let row = |tenant: &str, model: &str, seconds, calls: i64, ambiguous, unpriced, cost| UsageRow {
         tenant: tenant.to_owned(),
-        prompt: String::new(),
+        prompt: "reply@1".to_owned(),
         model: model.to_owned(),
         day: day(seconds),
         calls,
@@ -259,4 +260,21 @@ pub(super) async fn every_channel_and_state_of_a_delivery_is_kept(h: &Harness) {
         settled(h, &format!("rank-{n}"), done(vec![status("one", state, None)])).await;
         assert_eq!(h.delivery_state("one").await.as_deref(), Some(expected), "step {n}");
     }
+}
+
+pub(super) async fn a_result_says_what_made_it_and_how_good_it_is(h: &Harness) {
+    let mut write = result(json!({ "subject": "hello" }));
+    let Write::Result(row) = &mut write else { panic!("a result") };
+    (row.prompt_hash, row.quality, row.identical, row.truncated) =
+        ("ab".repeat(32), Some(0.25), Some(true), true);
+    settled(h, "a", done(vec![write])).await;
+    settled(h, "b", done(vec![result(json!(1))])).await;
+    let told =
+        "SELECT concat_ws(' ', CAST(quality AS TEXT), CAST(identical AS TEXT), CAST(truncated AS TEXT),
+                prompt_hash) FROM results WHERE event_key = $1";
+    let says = async |id: &str| {
+        h.told(told, key(id).as_str()).await.unwrap().replace("true", "1").replace("false", "0")
+    };
+    assert_eq!(says("a").await, format!("0.25 1 1 {}", "ab".repeat(32)));
+    assert_eq!(says("b").await, "0.5 0 0");
 }

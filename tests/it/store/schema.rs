@@ -23,12 +23,12 @@ pub(super) async fn two_migrators_at_once_apply_once(empty: &Empty) {
 
 pub(super) async fn a_missing_step_is_behind(h: &Harness) {
     assert_eq!(h.store.schema().await.unwrap(), SchemaState::Current);
-    h.execute("DELETE FROM _sqlx_migrations WHERE version = 8").await;
-    assert_eq!(h.store.schema().await.unwrap(), SchemaState::Behind(vec!["0008_erasures".to_owned()]));
+    h.execute("DELETE FROM _sqlx_migrations WHERE version = 9").await;
+    assert_eq!(h.store.schema().await.unwrap(), SchemaState::Behind(vec!["0009_llm_money".to_owned()]));
 }
 
 pub(super) async fn a_newer_step_is_foreign(h: &Harness) {
-    h.execute("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 8").await;
+    h.execute("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 9").await;
     assert!(matches!(h.store.schema().await.unwrap(), SchemaState::Foreign(why) if why[0].contains("9999")));
     assert!(matches!(h.store.migrate().await, Err(StoreError::Schema(_))));
     assert!(matches!(h.store.migrate().await, Err(StoreError::Schema(_))), "and the lock is free again");
@@ -48,11 +48,14 @@ pub(super) async fn a_fresh_database_is_empty_and_answers(h: &Harness) {
     let counts = h.store.table_counts().await.unwrap();
     let tables = [
         "audit_log",
+        "budget_windows",
+        "budgets",
         "contact_properties",
         "contacts",
         "conversations",
         "dead_letters",
         "deliveries",
+        "embeddings",
         "erasures",
         "events",
         "forgotten",

@@ -9,18 +9,20 @@ mod hostile;
 mod intake;
 pub(crate) mod judge;
 mod late_clock;
+pub(crate) mod patience;
 mod process;
 mod send;
 mod settings;
-mod stories;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use longshore::{
     app::App,
     cli::dev::outside::Outside,
     clock::{Clock, SystemClock},
     config::{QueueSettings, Settings},
+    llm::contract::ModelHealth,
     queue::{
         contract::{Depth, OutgoingMessage, Queue as _},
         local::server::{Options, Server},
@@ -34,8 +36,7 @@ use tokio::{sync::broadcast, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use both::on_both;
-use database::Database;
-pub(crate) use database::Kind;
+pub(crate) use database::{Database, Kind};
 pub(crate) use expect::Expected;
 pub(crate) use intake::call;
 pub(crate) use late_clock::LateClock;
@@ -90,8 +91,7 @@ impl World {
         let options = Options { clock, ..Options::new(listen, folder.path().join("queue")) };
         let server = Server::start(options).await.unwrap();
         let dead = server.ensure_queue("dead", &[]).await.unwrap();
-        let policy =
-            format!(r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":100}}"#, server.queue_arn("dead"));
+        let policy = redrive(&server.queue_arn("dead"), knobs.max_receives);
         let queue = server.ensure_queue("events", &[("RedrivePolicy", &policy)]).await.unwrap();
         let endpoint = server.endpoint();
         Self::around(kind, knobs, folder, Some(server), [&endpoint, &queue, &dead]).await
@@ -102,14 +102,13 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let name = uuid::Uuid::new_v4().simple().to_string();
         let client = aws_client(endpoint).await;
-        let mut urls = Vec::new();
-        for suffix in ["events", "dead"] {
-            let name = format!("{name}-{suffix}");
-            client.create_queue().queue_name(&name).send().await.unwrap();
-            // What the server answers has a host that is no good at a number as address.
-            urls.push(format!("{endpoint}/000000000000/{name}"));
-        }
-        Self::around(kind, knobs, folder, None, [endpoint, &urls[0], &urls[1]]).await
+        // What the server answers has a host that is no good at a number as address.
+        let url = |suffix: &str| format!("{endpoint}/000000000000/{name}-{suffix}");
+        client.create_queue().queue_name(format!("{name}-dead")).send().await.unwrap();
+        let policy = redrive(&format!("arn:aws:sqs:us-east-1:000000000000:{name}-dead"), knobs.max_receives);
+        let queue = client.create_queue().queue_name(format!("{name}-events"));
+        queue.attributes(QueueAttributeName::RedrivePolicy, policy).send().await.unwrap();
+        Self::around(kind, knobs, folder, None, [endpoint, &url("events"), &url("dead")]).await
     }
 
     async fn around(
@@ -252,6 +251,17 @@ impl World {
         found
     }
 
+    /// Is the queue in this process?
+    fn has_server(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// Messages on the dead-letter queue, whatever put them there.
+    async fn dead_messages(&self) -> usize {
+        let Depth { visible, in_flight, delayed } = self.dead.depth().await.unwrap();
+        usize::try_from(visible + in_flight + delayed).unwrap()
+    }
+
     /// Turns the clock on, so that wakes which were lost are sent again.
     pub(crate) async fn wakes_are_overdue(&self) {
         self.database.age_wakes(RESEND).await;
@@ -294,10 +304,20 @@ impl Inside {
         &*self.app.store
     }
 
+    /// How its models are doing.
+    pub(crate) fn models(&self) -> Vec<ModelHealth> {
+        (self.app.models())()
+    }
+
     /// Stops it; did it finish by itself?
     pub(crate) async fn stop(self) -> bool {
         self.app.stop(CancellationToken::new()).await
     }
+}
+
+/// After so many receives the server itself moves a message to the dead-letter queue.
+fn redrive(dead: &str, max_receives: u32) -> String {
+    format!(r#"{{"deadLetterTargetArn":"{dead}","maxReceiveCount":{max_receives}}}"#)
 }
 
 /// For what the worker's own client cannot do: making queues.

@@ -105,7 +105,9 @@ impl Drop for Worker {
 fn command(settings: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
     command.arg("worker").arg("--config").arg(settings);
-    for ours in ["LONGSHORE_TEST_POSTGRES", "LONGSHORE_TEST_AWS", "LONGSHORE_TEST_SEED"] {
+    for ours in
+        ["LONGSHORE_TEST_POSTGRES", "LONGSHORE_TEST_AWS", "LONGSHORE_TEST_AIMOCK", "LONGSHORE_TEST_SEED"]
+    {
         command.env_remove(ours);
     }
     command

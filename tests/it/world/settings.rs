@@ -22,8 +22,11 @@ pub(crate) struct Knobs {
     pub(crate) attempts: u32,
     pub(crate) park_after: &'static str,
     pub(crate) backoff: &'static str,
-    /// More lines for the queue, for every source, and for the end of the file.
+    /// After so many receives the queue gives up on a message.
+    pub(crate) max_receives: u32,
+    /// More lines for the queue, for the model, for every source, and for the end of the file.
     pub(crate) queue: &'static str,
+    pub(crate) model: &'static str,
     pub(crate) source: String,
     pub(crate) more: String,
 }
@@ -38,7 +41,9 @@ impl Default for Knobs {
             attempts: 4,
             park_after: "1s",
             backoff: "100ms",
+            max_receives: 100,
             queue: "",
+            model: "",
             source: String::new(),
             more: String::new(),
         }
@@ -57,8 +62,13 @@ pub(super) struct Places<'a> {
 
 /// Writes file and keys.
 pub(super) fn write(places: &Places<'_>, knobs: &Knobs) -> PathBuf {
-    let text = [machine(places, knobs), senders(places, &knobs.source), outside(places), knobs.more.clone()]
-        .concat();
+    let text = [
+        machine(places, knobs),
+        senders(places, &knobs.source),
+        outside(places, knobs.model),
+        knobs.more.clone(),
+    ]
+    .concat();
     let path = places.folder.join("longshore.toml");
     fs::write(&path, text).unwrap();
     path
@@ -132,7 +142,7 @@ keys = [
     )
 }
 
-fn outside(places: &Places<'_>) -> String {
+fn outside(places: &Places<'_>, model: &str) -> String {
     let (llm, whatsapp) = (places.outside.llm_base_url(), places.outside.whatsapp_base_url());
     let (llm_key, token) = (secret(places, "llm-key", "sk-test"), secret(places, "token", "token"));
     format!(
@@ -147,6 +157,7 @@ api_key = "{llm_key}"
 timeout = "600ms"
 attempts = 3
 backoff = "50ms"
+{model}
 [whatsapp]
 base_url = "{whatsapp}"
 access_token = "{token}"

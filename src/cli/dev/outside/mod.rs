@@ -1,12 +1,15 @@
 //! A stand-in for the outside world, on loopback: the WhatsApp Cloud API and a model behind OpenAI's chat
-//! completions. It answers as those do, keeps a log by which tests and people judge what was really asked of
-//! it, and goes wrong on request. It merges nothing: what is sent twice is there twice.
+//! completions, plain and streamed. It answers as those do, keeps a log and a bill by which tests and people
+//! judge what was really asked of it, and goes wrong on request. It merges nothing: what is sent twice is
+//! there twice.
 
 mod callback;
+pub mod limits;
 mod model;
 mod openai;
 mod reply;
 pub mod script;
+mod stream;
 mod whatsapp;
 pub mod world;
 
@@ -18,8 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::dev::outside::{
+        limits::Limits,
         script::Script,
-        world::{Seen, World},
+        world::{Seen, Totals, World},
     },
     queue::local::listener::{CuttableListener, Scissors},
 };
@@ -96,6 +100,22 @@ impl Outside {
     /// Adds a fault. Scripts are looked at in the order in which they were added, before tags and digits.
     pub fn script(&self, script: Script) {
         self.world.script(script);
+    }
+
+    /// Forgets all scripts: from now on everything goes well, but for tags and digits.
+    pub fn heal(&self) {
+        self.world.heal();
+    }
+
+    /// Sets the model's limits, or lifts them with the default; also while requests are under way.
+    pub fn limit(&self, limits: Limits) {
+        self.world.limit(limits);
+    }
+
+    /// What the model has billed so far.
+    #[must_use]
+    pub fn billed(&self) -> Totals {
+        Totals::of(&self.log())
     }
 
     /// Stops listening and waits for open requests; connections that only idle are closed.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     cli::dev::outside::script::Fault,
@@ -20,6 +21,10 @@ const CACHE_PIECE: i64 = 128;
 
 /// Words that strict schemas must not hold.
 const NOT_PERMITTED: &[&str] = &["minLength", "maxLength", "default", "allOf", "oneOf", "not"];
+
+/// What prose is made of.
+const WORDS: [&str; 12] =
+    ["ships", "dock", "by", "tide", "and", "cargo", "moves", "along", "the", "shore", "müde", "🚢"];
 
 /// One choice.
 #[derive(Debug)]
@@ -97,6 +102,9 @@ pub(crate) fn user_text(request: &Value) -> String {
 pub(crate) async fn say(request: &Value, fault: Option<&Fault>) -> Said {
     let good = good(request).await;
     let (content, refusal, finish) = match fault {
+        Some(Fault::Cut(cut)) if request["stream"] == true => {
+            (json!(pieces(&good).take(cut.pieces()).collect::<String>()), Value::Null, "stop")
+        }
         Some(Fault::Refuse) => (Value::Null, json!("I'm sorry, I can't help with that."), "stop"),
         Some(Fault::Filter) => (json!(""), Value::Null, "content_filter"),
         Some(Fault::BadJson) => (json!("{\"intent\": 7, \"surprise\": [}"), Value::Null, "stop"),
@@ -109,8 +117,16 @@ pub(crate) async fn say(request: &Value, fault: Option<&Fault>) -> Said {
     Said { content, refusal, finish, usage, tells_usage: !matches!(fault, Some(Fault::NoUsage)) }
 }
 
-/// The word lists read the user's text into the wanted schema.
+/// The pieces in which a text is streamed.
+pub(crate) fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive(' ')
+}
+
+/// The word lists read the user's text into the wanted schema; without one it is answered in prose.
 async fn good(request: &Value) -> String {
+    if request["response_format"].is_null() {
+        return prose(&user_text(request));
+    }
     let asked = Request {
         model: name(request),
         system: String::new(),
@@ -131,6 +147,30 @@ async fn good(request: &Value) -> String {
     Rules.complete(&asked).await.map(|completion| completion.text).unwrap_or_default()
 }
 
+/// Some ten to fifty words, the same for the same question.
+fn prose(question: &str) -> String {
+    let digest = Sha256::digest(question);
+    let words = 10 + usize::from(digest[0]) % 40;
+    let said = digest.iter().cycle().map(|byte| WORDS[usize::from(*byte) % WORDS.len()]);
+    said.take(words).collect::<Vec<_>>().join(" ")
+}
+
+/// OpenAI's words for a count.
+pub(crate) fn usage_words(usage: &Usage) -> Value {
+    json!({
+        "prompt_tokens": usage.input(),
+        "completion_tokens": usage.output,
+        "total_tokens": usage.input() + usage.output,
+        "prompt_tokens_details": { "cached_tokens": usage.cache_read, "audio_tokens": 0 },
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    })
+}
+
 /// Four characters are a token; half of a long prompt comes from the cache.
 fn count(request: &Value, spoken: &str) -> Usage {
     let tokens = |chars: usize| i64::try_from(chars.div_ceil(4)).unwrap_or(i64::MAX);
@@ -144,7 +184,7 @@ fn count(request: &Value, spoken: &str) -> Usage {
         cache_read,
         cache_write: 0,
         cache_write_1h: 0,
-        output: tokens(spoken.chars().count()).max(1),
+        output: tokens(spoken.chars().count()),
         reasoning: 0,
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::{body::Body, response::Response};
-use serde_json::Value;
 
 use crate::{
     cli::dev::outside::script::{Fault, Gate},
@@ -27,12 +26,9 @@ impl Reply {
     pub(crate) fn to(
         fault: Option<Fault>,
         coded: impl Fn(i64) -> Response,
-        good: impl Fn() -> (u16, Value),
+        good: impl FnOnce() -> Response,
     ) -> Self {
-        let well = || {
-            let (status, body) = good();
-            Some(raw(status, &[], body.to_string()))
-        };
+        let well = || Some(good());
         let (response, wait) = match fault {
             Some(Fault::Answer { status, headers, body }) => (Some(raw(status, &headers, body)), Wait::None),
             Some(Fault::Code(code)) => (Some(coded(code)), Wait::None),

@@ -47,6 +47,40 @@ pub enum Fault {
     OddFinish,
     /// Model: a good answer that does not say what it used.
     NoUsage,
+    /// Model: a streamed answer that ends too early; a plain one is not touched by it. What was said is billed.
+    Cut(Cut),
+    /// The fault for so many requests of a thousand, chosen by the seed; for the others the next script counts.
+    Share {
+        /// Of a thousand.
+        per_mille: u32,
+        /// The same seed chooses the same places in the order of requests.
+        seed: u64,
+        /// What happens to those.
+        fault: Box<Fault>,
+    },
+}
+
+/// How a streamed answer ends too early. Only the connection of a torn one shows it; all others end as a body should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// After so many pieces of text: no finish reason, no counts, no `[DONE]`.
+    After(usize),
+    /// After finish reason and counts: only `[DONE]` is missing.
+    BeforeDone,
+    /// After so many pieces the connection is gone.
+    Torn(usize),
+    /// After so many pieces an error event, as of a server that broke down.
+    Error(usize),
+}
+
+impl Cut {
+    /// Pieces of text that are said before it.
+    pub(crate) fn pieces(self) -> usize {
+        match self {
+            Self::After(pieces) | Self::Torn(pieces) | Self::Error(pieces) => pieces,
+            Self::BeforeDone => usize::MAX,
+        }
+    }
 }
 
 /// Holds answers back until opened.
@@ -109,6 +143,23 @@ pub fn out_of_money() -> Fault {
 pub fn server_error() -> Fault {
     let body = error("The server had an error while processing your request", "server_error", "");
     Fault::Answer { status: 500, headers: Vec::new(), body }
+}
+
+/// A model that has too much to do, with the status that Anthropic made common.
+#[must_use]
+pub fn overloaded() -> Fault {
+    Fault::Answer { status: 529, headers: Vec::new(), body: error("Overloaded", "overloaded_error", "") }
+}
+
+/// A question longer than the model's window.
+#[must_use]
+pub fn too_long() -> Fault {
+    let body = error(
+        "This model's maximum context length is exceeded",
+        "invalid_request_error",
+        "context_length_exceeded",
+    );
+    Fault::Answer { status: 400, headers: Vec::new(), body }
 }
 
 /// OpenAI's error body; an empty code is null there.

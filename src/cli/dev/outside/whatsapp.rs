@@ -52,8 +52,8 @@ pub(crate) async fn messages(
     );
     let message_id = accepted.then(|| format!("wamid.OUTSIDE{:08}", world.next_id()));
     let reply = Reply::to(fault, code_answer, || success(&request, message_id.as_deref()));
-    let effect = Effect { status: reply.status(), bill: None, message_id: message_id.clone() };
-    world.record(Service::Whatsapp, uri.path(), request.clone(), None, effect);
+    let effect = Effect { status: reply.status(), message_id: message_id.clone(), ..Effect::default() };
+    world.record(Service::Whatsapp, uri.path(), &body, None, effect);
     reply.send(&scissors).await
 }
 
@@ -91,7 +91,7 @@ fn by_digits(world: &World, request: &Value) -> Option<Fault> {
     }
 }
 
-fn success(request: &Value, id: Option<&str>) -> (u16, Value) {
+fn success(request: &Value, id: Option<&str>) -> Response {
     let to = request["to"].as_str().unwrap_or_default();
     let digits: String = to.chars().filter(char::is_ascii_digit).collect();
     let body = json!({
@@ -99,7 +99,7 @@ fn success(request: &Value, id: Option<&str>) -> (u16, Value) {
         "contacts": [{ "input": to, "wa_id": digits }],
         "messages": [{ "id": id }],
     });
-    (200, body)
+    raw(200, &[], body.to_string())
 }
 
 /// The error envelope, with the status that goes with the code.

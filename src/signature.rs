@@ -1,4 +1,4 @@
-//! Constructions that several schemes share: keyed digests, and the signature list of Standard Webhooks.
+//! How requests are signed, by whoever signs or proves one: keyed digests, and the signature list of Standard Webhooks.
 
 use aws_lc_rs::{
     hmac::{self as legacy, HMAC_SHA1_FOR_LEGACY_USE_ONLY},
@@ -9,16 +9,18 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
-use crate::sources::keys::BadKey;
+/// A secret that is not a key for what it is to sign. Says nothing about its value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BadKey(pub(crate) &'static str);
 
 /// Most entries of a signature list that are looked at: a long header must not buy processor time.
-pub(super) const MOST_SIGNATURES: usize = 16;
+pub(crate) const MOST_SIGNATURES: usize = 16;
 
 /// An empty secret, which everybody knows.
-pub(super) const EMPTY: BadKey = BadKey("the secret is empty");
+pub(crate) const EMPTY: BadKey = BadKey("the secret is empty");
 
 /// HMAC-SHA256 over parts in a row. `None` for an empty key, which everybody knows.
-pub(super) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Option<[u8; 32]> {
+pub(crate) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Option<[u8; 32]> {
     if key.is_empty() {
         return None;
     }
@@ -30,13 +32,13 @@ pub(super) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Option<[u8; 32]> {
 }
 
 /// Is this the HMAC of the parts? Constant time; another length is simply wrong.
-pub(super) fn hmac_matches(key: &[u8], parts: &[&[u8]], claimed: &[u8]) -> Result<bool, BadKey> {
+pub(crate) fn hmac_matches(key: &[u8], parts: &[&[u8]], claimed: &[u8]) -> Result<bool, BadKey> {
     let digest = hmac_sha256(key, parts).ok_or(EMPTY)?;
     Ok(same(&digest, claimed))
 }
 
 /// HMAC-SHA1 over parts in a row, for vendors that still sign so. `None` for an empty key.
-pub(super) fn hmac_sha1(key: &[u8], parts: &[&[u8]]) -> Option<Vec<u8>> {
+pub(crate) fn hmac_sha1(key: &[u8], parts: &[&[u8]]) -> Option<Vec<u8>> {
     if key.is_empty() {
         return None;
     }
@@ -48,22 +50,22 @@ pub(super) fn hmac_sha1(key: &[u8], parts: &[&[u8]]) -> Option<Vec<u8>> {
 }
 
 /// Are the bytes the same? Constant time; another length is simply wrong.
-pub(super) fn same(expected: &[u8], claimed: &[u8]) -> bool {
+pub(crate) fn same(expected: &[u8], claimed: &[u8]) -> bool {
     expected.ct_eq(claimed).into()
 }
 
 /// A SHA-256 digest as 64 hex digits.
-pub(super) fn hex_digest(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn hex_digest(text: &str) -> Option<Vec<u8>> {
     Some(text).filter(|text| text.len() == 64).and_then(|text| hex::decode(text).ok())
 }
 
 /// Strict base64 with padding.
-pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }
 
 /// A key of Standard Webhooks and of the internal scheme.
-pub(super) enum Key {
+pub(crate) enum Key {
     /// `whsec_` + base64, or base64 alone: HMAC-SHA256.
     Shared(Vec<u8>),
     /// `whpk_` + base64 of 32 bytes: Ed25519, verifies only.
@@ -74,7 +76,7 @@ pub(super) enum Key {
 
 impl Key {
     /// Reads a key as the vendor ships it.
-    pub(super) fn parse(text: &str) -> Result<Self, BadKey> {
+    pub(crate) fn parse(text: &str) -> Result<Self, BadKey> {
         let bytes = |rest| base64(rest).ok_or(BadKey("not base64 behind its prefix"));
         if let Some(rest) = text.strip_prefix("whpk_") {
             return match bytes(rest)? {
@@ -95,7 +97,7 @@ impl Key {
     }
 
     /// One `version,base64` entry over `id.timestamp.body`; `None` for a public key.
-    pub(super) fn sign(&self, id: &str, timestamp: &str, body: &[u8]) -> Option<String> {
+    pub(crate) fn sign(&self, id: &str, timestamp: &str, body: &[u8]) -> Option<String> {
         match self {
             Self::Shared(key) => {
                 let digest = hmac_sha256(key, &content(id, timestamp, body))?;
@@ -112,7 +114,7 @@ impl Key {
 
 /// The signatures of a `webhook-signature` header that have a version we know.
 #[derive(Debug, Default)]
-pub(super) struct Signatures {
+pub(crate) struct Signatures {
     hmac: Vec<Vec<u8>>,
     ed25519: Vec<Vec<u8>>,
 }
@@ -120,7 +122,7 @@ pub(super) struct Signatures {
 impl Signatures {
     /// Reads a space-separated list. Entries of unknown versions and broken ones are skipped. A value that a proxy
     /// joined from two header lines (`a, b`) holds none: which of them the sender meant is anybody's guess.
-    pub(super) fn parse(header: &str) -> Self {
+    pub(crate) fn parse(header: &str) -> Self {
         let mut found = Self::default();
         if header.contains(", ") {
             return found;
@@ -136,7 +138,7 @@ impl Signatures {
     }
 
     /// Does any of them prove this content under this key? Each is tried; the key decides the algorithm.
-    pub(super) fn prove(&self, key: &Key, id: &str, timestamp: &str, body: &[u8]) -> Result<bool, BadKey> {
+    pub(crate) fn prove(&self, key: &Key, id: &str, timestamp: &str, body: &[u8]) -> Result<bool, BadKey> {
         let parts = content(id, timestamp, body);
         match key {
             Key::Shared(secret) => self
@@ -161,7 +163,7 @@ fn content<'a>(id: &'a str, timestamp: &'a str, body: &'a [u8]) -> [&'a [u8]; 5]
 }
 
 /// No dots: `id.timestamp.body` could otherwise be cut in two ways.
-pub(super) fn is_id(text: &str, longest: usize) -> bool {
+pub(crate) fn is_id(text: &str, longest: usize) -> bool {
     (1..=longest).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
