@@ -14,9 +14,10 @@ use longshore::{
         outcome::{Fence, Settled, Verdict},
         record::{ResultWrite, Write},
     },
-    handlers::{callbacks::Callbacks, handle, tools::Tools},
+    handlers::{handle, tools::Tools},
     http::Http,
     llm::{gateway::Gateway, money::pricing::PriceTable, prompts::catalogue::Catalogue},
+    messaging::callback::Callbacks,
     store::{
         contract::{Claim, ClaimRequest, Store, UsageFilter},
         group::GroupCommit,
