@@ -27,6 +27,7 @@ mod messages_page;
 mod messaging;
 mod money_commands;
 mod ordered_work;
+mod prompts_cli;
 mod queue;
 mod schemes_roundtrip;
 mod schemes_vectors;
