@@ -8,10 +8,10 @@ DENY_VERSION = 0.20.2
 DENY = target/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
 .DEFAULT_GOAL = help
-.PHONY: help run test test-money crash check fmt lint doc deny units bench
+.PHONY: help run test test-money test-live-model crash check fmt lint doc deny units bench
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## the whole thing on this machine, with nothing installed: samples through queue, worker and store
 	$(CARGO) run --release -- dev --once
@@ -26,6 +26,10 @@ crash: ## only the tests that kill the worker at named and at random moments
 
 test-money: ## what was paid against the bill of who was asked, kills in the middle of calls, minutes of limits: 20 min
 	$(SERVICES) $(CARGO) test $(FLAGS) --test money -- --nocapture --test-threads 1
+
+test-live-model: ## prompts against a real tiny model on this machine; the first run fetches 0.33 GB
+	$(CARGO) test $(FLAGS) --test live_model --no-run
+	tests/support/tiny-model $(CARGO) test $(FLAGS) --test live_model -- --nocapture
 
 bench: ## the load generators, with the same servers beside them
 	$(SERVICES) $(CARGO) bench --locked

@@ -25,7 +25,7 @@ use longshore::{
     config::{LlmSettings, ProviderKind, ProviderSettings, Unpriced},
     domain::{
         call::{CallEnd, CallResult, CallStart, Opens, StepKey},
-        ids::{Revision, Ticket},
+        ids::{EventKey, Revision, Ticket},
         money::Money,
         outcome::Held,
         usage::{Usage, UsageSource},
@@ -190,7 +190,7 @@ async fn run<F: Future<Output = ()> + Send + 'static>(calls: usize, call: impl F
 
 /// The two writes of a call, and the wait between them.
 async fn journal_alone(writer: Arc<GroupCommit>, n: usize, between: Duration) {
-    let step = StepKey { event: format!("journal:{n}").into(), step: "s".into(), input_hash: "h".into() };
+    let step = StepKey { event: EventKey(format!("journal:{n}")), step: "s".into(), input_hash: "h".into() };
     let start = CallStart {
         step: step.clone(),
         revision: Revision(0),

@@ -2,6 +2,7 @@
 
 pub mod intake;
 mod objects;
+mod pieces;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -11,13 +12,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    app::pieces::Pieces,
     clock::{Clock, SystemClock},
     config::{KeySettings, Settings},
     handlers::tools::Tools,
     http::Http,
     lifecycle::{ExitCode, Stop, Vitals},
-    llm::{contract::ModelHealth, gateway::Gateway, money::pricing::PriceTable},
-    messaging::{self, webhook::WebhookSender},
+    llm::{
+        contract::ModelHealth, gateway::Gateway, money::pricing::PriceTable, prompts::catalogue::Catalogue,
+    },
+    messaging::{self, callback::Callbacks, webhook::WebhookSender},
     queue::sqs::SqsQueue,
     sources,
     store::{
@@ -122,6 +126,9 @@ impl App {
             clock: Arc::clone(&clock),
             prices,
             channels: channels.keys().copied().collect(),
+            prompts: Arc::new(Catalogue::load(settings.llm.prompts.as_deref())?),
+            callbacks: Callbacks::new(&settings.webhooks.callbacks).map_err(anyhow::Error::msg)?,
+            pieces: Some(Arc::new(Pieces(Arc::clone(&webhooks)))),
         };
         let drain = settings.worker.drain;
         let parts = Parts {

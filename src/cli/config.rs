@@ -7,8 +7,9 @@ use crate::{
         context::Context,
         output::{say, say_json, say_table},
     },
-    config::{Effective, Problem, Problems, Severity, Template, effective, render},
+    config::{Effective, Problem, Problems, Settings, Severity, Template, effective, render},
     lifecycle::ExitCode,
+    llm::prompts::{catalogue::Catalogue, error::PromptError},
 };
 
 /// The settings: check them, show them, make a template.
@@ -73,6 +74,7 @@ fn check(context: &Context, json: bool) -> anyhow::Result<ExitCode> {
         Ok(mut loaded) => {
             loaded.check_secrets();
             loaded.problems.extend(loaded.settings.worker_needs().into_iter().map(for_worker_only));
+            loaded.problems.extend(prompt_problems(&loaded.settings));
             Problems(loaded.problems)
         }
         Err(problems) => problems,
@@ -93,6 +95,21 @@ fn for_worker_only(mut problem: Problem) -> Problem {
     problem.severity = Severity::Warning;
     problem.message.push_str(", and the worker needs it");
     problem
+}
+
+/// A worker reads the prompts when it starts, and does not start with a bad one.
+fn prompt_problems(settings: &Settings) -> Vec<Problem> {
+    let errors =
+        Catalogue::load(settings.llm.prompts.as_deref()).err().map(|errors| errors.0).unwrap_or_default();
+    let problem = |error: PromptError| Problem {
+        path: "llm.prompts".to_owned(),
+        message: error.to_string(),
+        hint: Some(
+            "`longshore prompts list` reads them again; docs/PROMPTS.md says how they are written".to_owned(),
+        ),
+        severity: Severity::Error,
+    };
+    errors.into_iter().map(problem).collect()
 }
 
 fn print(context: &Context, json: bool) -> anyhow::Result<ExitCode> {

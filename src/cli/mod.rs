@@ -14,6 +14,7 @@ mod intake;
 mod migrate;
 mod outbox;
 mod output;
+mod prompts;
 pub mod queue;
 mod read;
 mod schema;
@@ -69,6 +70,7 @@ enum Command {
     Usage(usage::UsageCommand),
     Budget(budget::BudgetCommand),
     Doctor(doctor::DoctorCommand),
+    Prompts(prompts::PromptsCommand),
     Tenant(tenant::TenantCommand),
     Health(health::HealthCommand),
     Config(config::ConfigCommand),
@@ -114,6 +116,7 @@ impl Cli {
             Command::Usage(command) => command.run(&context).await,
             Command::Budget(command) => command.run(&context).await,
             Command::Doctor(command) => Box::pin(command.run(&context)).await,
+            Command::Prompts(command) => Box::pin(command.run(&context)).await,
             Command::Tenant(command) => command.run(&context).await,
             Command::Health(command) => command.run(&context).await,
             Command::Config(command) => command.run(&context),

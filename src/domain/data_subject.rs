@@ -44,7 +44,12 @@ impl DataSubject {
                 let subject = notice.subject.as_deref()?;
                 Some(Self::record(&notice.system, &event.account, "", subject))
             }
-            Fact::Erase(_) | Fact::ChatUsage(_) | Fact::Drill(_) => None,
+            Fact::Erase(_)
+            | Fact::ChatUsage(_)
+            | Fact::EmailDraft(_)
+            | Fact::ChatComplete(_)
+            | Fact::EmbeddingStore(_)
+            | Fact::Drill(_) => None,
         }
     }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::domain::{
     ids::{CorrelationId, EventKey, SourceName, TenantId},
+    job::{ChatComplete, EmailDraft, EmbeddingStore},
     money::Money,
     timestamp::Timestamp,
     usage::Usage,
@@ -58,6 +59,12 @@ pub enum Fact {
     Notice(Notice),
     /// A streamed chat ended and says what it used.
     ChatUsage(ChatUsage),
+    /// An e-mail is to be drafted.
+    EmailDraft(EmailDraft),
+    /// A person waits for an answer in a chat.
+    ChatComplete(ChatComplete),
+    /// A text is to be stored by its meaning.
+    EmbeddingStore(EmbeddingStore),
     /// A rehearsal on purpose: see [`Drill`].
     Drill(Drill),
 }
@@ -73,6 +80,9 @@ impl Fact {
             Self::Erase(_) => "erase",
             Self::Notice(_) => "notice",
             Self::ChatUsage(_) => "chat_usage",
+            Self::EmailDraft(_) => "email_draft",
+            Self::ChatComplete(_) => "chat_complete",
+            Self::EmbeddingStore(_) => "embedding_store",
             Self::Drill(_) => "drill",
         }
     }

@@ -9,6 +9,7 @@ pub mod delivery;
 pub mod envelope;
 pub mod event;
 pub mod ids;
+pub mod job;
 pub mod money;
 pub mod outcome;
 pub mod rate;

@@ -13,6 +13,7 @@ mod next;
 mod order;
 pub mod output;
 mod over_budget;
+pub mod prompts;
 mod purchase;
 mod question_key;
 mod route_walk;

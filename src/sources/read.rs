@@ -119,7 +119,12 @@ fn clamp(mut fact: Fact, latest: Timestamp) -> Fact {
         Fact::DeliveryStatus(status) => status.at = status.at.min(latest),
         Fact::CrmChange(change) => change.at = change.at.min(latest),
         Fact::ChatUsage(usage) => usage.ended_at = usage.ended_at.min(latest),
-        Fact::Erase(_) | Fact::Notice(_) | Fact::Drill(_) => {}
+        Fact::Erase(_)
+        | Fact::Notice(_)
+        | Fact::EmailDraft(_)
+        | Fact::ChatComplete(_)
+        | Fact::EmbeddingStore(_)
+        | Fact::Drill(_) => {}
     }
     fact
 }

@@ -80,6 +80,15 @@ metrics! {
     Counter, "longshore_llm_tokens_total", "LLM tokens by provider, model and kind.";
     Gauge, "longshore_llm_cost_usd_total", "US dollars for LLM calls since the start, by provider and model. Only grows; the ledger holds the exact amounts.";
     Counter, "longshore_llm_unpriced_total", "Billed LLM calls of models that the price table does not know.";
+    Histogram(SECONDS), "longshore_llm_journal_seconds", "Wait for a durable write of the LLM journal, by verb (begin, send, finish).";
+    Histogram(SECONDS), "longshore_llm_gate_wait_seconds", "Wait of calls that did not find every gate of their model open: calls at once, requests and tokens per minute.";
+    Gauge, "longshore_llm_concurrency", "Calls at once that a model is trusted with now.";
+    Gauge, "longshore_llm_waiting", "Calls that wait at a gate of a model.";
+    Gauge, "longshore_llm_breaker_state", "A model's circuit breaker: 0 closed, 1 one call looks whether it is up, 2 open.";
+    Counter, "longshore_llm_breaker_changes_total", "Openings and closings of circuit breakers.";
+    Counter, "longshore_llm_retries_total", "LLM calls made again, by provider and model.";
+    Counter, "longshore_llm_fallbacks_total", "Questions that went to the next model of their route, by reason.";
+    Counter, "longshore_llm_cache_hits_total", "Questions answered by what an equal one was answered before, at no cost.";
     Counter, "longshore_llm_usage_inconsistent_total", "LLM answers whose token counts contradict each other.";
 }
 

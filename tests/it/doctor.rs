@@ -138,6 +138,7 @@ async fn a_machine_that_is_well_passes_and_nothing_is_asked_of_a_model() {
         "redrive policy",
         "dead-letter queue",
         "prices",
+        "prompts",
         "llm:openai",
     ] {
         let states = found(&answer, check);

@@ -15,7 +15,8 @@ use longshore::{
     },
     handlers::{handle, tools::Tools},
     http::Http,
-    llm::{gateway::Gateway, money::pricing::PriceTable},
+    llm::{gateway::Gateway, money::pricing::PriceTable, prompts::catalogue::Catalogue},
+    messaging::callback::Callbacks,
     store::{
         contract::{Claim, ClaimRequest, Store, UsageFilter, Work},
         group::GroupCommit,
@@ -29,15 +30,15 @@ use crate::senders::{NOW, World, at, fixture};
 
 const LEASE: Duration = Duration::from_secs(60);
 
-struct Workshop {
-    tools: Tools,
-    store: Arc<dyn Store>,
+pub(crate) struct Workshop {
+    pub(crate) tools: Tools,
+    pub(crate) store: Arc<dyn Store>,
     world: World,
     _folder: TempDir,
 }
 
 impl Workshop {
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let folder = TempDir::new().unwrap();
         let store: Arc<dyn Store> =
             Arc::new(SqliteStore::open(folder.path().join("store.db"), 2).await.unwrap());
@@ -56,6 +57,9 @@ impl Workshop {
             clock,
             prices,
             channels: [Channel::Whatsapp].into(),
+            prompts: Arc::new(Catalogue::load(None).unwrap()),
+            callbacks: Callbacks::default(),
+            pieces: None,
         };
         let mut world = World::new();
         world.drills = true;
@@ -86,14 +90,14 @@ impl Workshop {
         }
     }
 
-    async fn handle(&self, event: &Event) -> (Work, Result<Outcome, Failure>) {
+    pub(crate) async fn handle(&self, event: &Event) -> (Work, Result<Outcome, Failure>) {
         let work = self.claim(event).await;
         let outcome = handle(&self.tools, &work, event).await;
         (work, outcome)
     }
 
     /// Handles and commits.
-    async fn done(&self, event: &Event) -> Outcome {
+    pub(crate) async fn done(&self, event: &Event) -> Outcome {
         let (work, outcome) = self.handle(event).await;
         let outcome = outcome.unwrap();
         let settled = Settled { held: work.held, verdict: Verdict::Done(outcome.clone()) };
@@ -145,7 +149,7 @@ async fn wa_26_a_message_is_read_once_stored_and_answered() {
     let history = shop.store.event_history(&event.key).await.unwrap().unwrap();
     assert_eq!((history.calls.len(), history.commands.len(), history.results.len()), (1, 1, 1));
     let Write::Result(result) = &outcome.writes[3] else { panic!() };
-    assert_eq!((result.calls.len(), result.prompt.as_str()), (1, "message_reading@1"));
+    assert_eq!((result.calls.len(), result.prompt.as_str()), (1, "message_reading@2"));
     assert_eq!(shop.property("whatsapp", "34611222333", "lead_stage").await, Some(reading.lead_stage));
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use longshore::{
+    cli::dev::outside::script::{Fault, Script, Service},
     domain::{dead_letter::DeadLetterFilter, reason::Reason},
     queue::contract::LARGEST_MESSAGE,
 };
@@ -11,6 +12,7 @@ use serde_json::json;
 use crate::world::{Chat, Kind, Knobs, World};
 
 const SOON: Duration = Duration::from_secs(30);
+const TOO_FAST: &str = r#"{"error":{"message":"too fast","type":"requests","code":"rate_limit_exceeded"}}"#;
 
 /// BV-9, DF-17: each of these is one dead letter with its reason, and the worker goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,6 +89,55 @@ async fn an_idle_worker_polls_once_per_wait() {
         .await;
     // The first does not wait; the seventh began after five whole waits of one second.
     assert!(started.elapsed() >= Duration::from_millis(4_900), "{:?}", started.elapsed());
+    worker.stop().await;
+    world.finish().await;
+}
+
+/// While nothing gets through, receiving more only moves the line: one receive a second, and quickly again when it does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peers_2_1_while_the_model_is_away_receives_slow_down_and_nothing_is_lost() {
+    let mut world = World::new(Kind::Sqlite).await;
+    let fault = Fault::Answer {
+        status: 429,
+        headers: vec![("retry-after", "600".to_owned())],
+        body: TOO_FAST.to_owned(),
+    };
+    world.outside.script(Script { service: Service::Llm, contains: String::new(), fault, times: u32::MAX });
+    for n in 0..200 {
+        world.whatsapp(&format!("3461100{n:04}"), "how much is it?");
+    }
+    world.send().await;
+    let worker = world.inside().await;
+    world
+        .until(SOON, || async {
+            match world.database.count("parked").await {
+                0..60 => Err("they are not put off".to_owned()),
+                _ => Ok(()),
+            }
+        })
+        .await;
+    // The ends of those in hand are still coming in; within five seconds it is slow.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (before, watched) = (world.calls("ReceiveMessage"), Instant::now());
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let calls = world.calls("ReceiveMessage") - before;
+    assert!(calls <= watched.elapsed().as_secs() + 1, "{calls} receives in {:?}", watched.elapsed());
+    assert_eq!(world.database.count("dead_letters").await, 0);
+    assert_eq!(world.database.count("inbox WHERE failures > 0").await, 0, "waiting is no failure");
+
+    // What asks no model gets through, and receiving is quick again.
+    for _ in 0..300 {
+        world.chat_usage(&Chat::default());
+    }
+    world.send().await;
+    world
+        .until(SOON, || async {
+            match world.database.count("inbox WHERE state = 'done'").await {
+                300 => Ok(()),
+                done => Err(format!("{done} of 300 are done")),
+            }
+        })
+        .await;
     worker.stop().await;
     world.finish().await;
 }

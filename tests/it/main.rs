@@ -25,6 +25,8 @@ mod limits;
 mod llm;
 mod messages_page;
 mod messaging;
+mod money_commands;
+mod ordered_work;
 mod queue;
 mod schemes_roundtrip;
 mod schemes_vectors;

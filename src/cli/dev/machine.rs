@@ -17,6 +17,7 @@ use crate::{
             Outside,
             script::{Fault, Script, Service},
         },
+        samples::workbench::callbacks,
         setup::{self, Places, RealModel, SLOW_MODEL, SLOW_TAG},
         state_dir::StateDir,
     },
@@ -93,6 +94,8 @@ impl Machine {
             intake: free(port(INTAKE_PORT)),
             llm_base_url: outside.llm_base_url(),
             whatsapp_base_url: outside.whatsapp_base_url(),
+            // As at the first start: it stands in the samples.
+            callbacks: callbacks(state, &outside.base_url)?,
         };
         Self::start_worker(state, (server, outside, places), model, trail).await
     }

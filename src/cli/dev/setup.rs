@@ -41,6 +41,8 @@ pub(crate) struct Places {
     pub(crate) llm_base_url: String,
     /// The stand-in's WhatsApp.
     pub(crate) whatsapp_base_url: String,
+    /// Where the stand-in takes answers of chats.
+    pub(crate) callbacks: String,
 }
 
 /// The real model that answers the tenant `acme`, where the environment names one.
@@ -172,6 +174,7 @@ llm = \"rules\"
 
 [llm]
 default = \"{default}\"
+embeddings = \"rules\"
 
 [llm.providers.standin]
 kind = \"openai\"
@@ -185,11 +188,17 @@ attempts = 1
 base_url = {}
 access_token = {}
 timeout = \"3s\"
+
+[webhooks]
+callbacks = [{}]
+secret = {}
 ",
         quoted(&places.llm_base_url),
         quoted(&state.reference("stand-in").0),
         quoted(&places.whatsapp_base_url),
         quoted(&state.reference("whatsapp-token").0),
+        quoted(&places.callbacks),
+        quoted(&state.reference("webhooks").0),
     )
 }
 
@@ -209,6 +218,7 @@ pub(crate) mod tests {
             dead_letter_url: format!("{endpoint}/1/dead"),
             llm_base_url: format!("{endpoint}/v1"),
             whatsapp_base_url: format!("{endpoint}/v23.0"),
+            callbacks: format!("{endpoint}/callbacks/"),
             endpoint,
             admin: ([127, 0, 0, 1], 9).into(),
             intake: ([127, 0, 0, 1], 10).into(),

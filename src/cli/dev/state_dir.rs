@@ -44,6 +44,7 @@ const KEYS: &[(&str, Text)] = &[
     ("dynamics", Text::Hex),
     ("billing", Text::Whsec),
     ("meter", Text::Hex),
+    ("webhooks", Text::Whsec),
 ];
 /// Length of a key's secret in bytes.
 const KEY_BYTES: usize = 32;

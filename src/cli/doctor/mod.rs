@@ -6,6 +6,7 @@ mod live;
 mod models;
 mod patience;
 mod prices;
+mod prompts;
 mod queue;
 mod settings;
 mod worker;
@@ -91,6 +92,7 @@ impl DoctorCommand {
         }
         findings.add(queue::check(settings).await);
         findings.add(prices::check(settings));
+        findings.add(prompts::check(settings));
         let http = Http::new()?;
         findings.add(models::check(settings, &http).await);
         findings.add(worker::check(settings, &http).await);

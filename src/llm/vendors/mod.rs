@@ -32,6 +32,8 @@ mod openai_vectors;
 mod patience;
 mod portable_schema;
 pub mod rules;
+mod rules_email;
+mod rules_vector;
 mod rules_words;
 #[cfg(test)]
 mod sample;

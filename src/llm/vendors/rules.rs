@@ -1,5 +1,6 @@
-//! A provider without a model: reads a message by word lists, the same way every time, at no cost. It keeps
-//! any schema of plain fields: those it knows are read from the message, others get a neutral value.
+//! A provider without a model: reads a message by word lists, makes an e-mail of its facts, answers a chat politely, the
+//! same way every time, at no cost. It keeps any schema of plain fields: those it knows are read from the message,
+//! others get a neutral value.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +10,13 @@ use serde_json::{Map, Value, json};
 use crate::{
     domain::usage::{Usage, UsageSource},
     llm::{
-        contract::{AnswerShape, CallError, Completion, Finish, Provider, Request},
-        vendors::rules_words::{Language, Wish, language, mood, wish},
+        contract::{AnswerShape, CallError, Completion, EmbedRequest, Embedded, Finish, Provider, Request},
+        prompts::fence,
+        vendors::{
+            rules_email::{ORDER, draft},
+            rules_vector::vector,
+            rules_words::{Language, Wish, language, mood, wish},
+        },
     },
 };
 
@@ -25,11 +31,17 @@ pub struct Rules;
 impl Provider for Rules {
     async fn complete(&self, request: &Request) -> Result<Completion, CallError> {
         let asked = request.turns.last().map_or("", |turn| turn.text.as_str());
-        let reading = read(message(asked).as_ref());
         let text = match &request.answer {
-            AnswerShape::Text => String::new(),
-            AnswerShape::Json { schema, .. } => fill(schema, &reading).to_string(),
+            AnswerShape::Text => say(asked).to_owned(),
+            AnswerShape::Json { schema, .. } => {
+                let email = fence::inside(asked, ORDER)
+                    .and_then(|order| draft(order, told_language(&request.system)));
+                fill(schema, &email.unwrap_or_else(|| read(message(asked).as_ref()))).to_string()
+            }
         };
+        if let Some(pieces) = &request.stream {
+            text.split_inclusive(' ').for_each(|piece| (pieces.0)(piece));
+        }
         Ok(Completion {
             text,
             finish: Finish::Complete,
@@ -40,10 +52,41 @@ impl Provider for Rules {
             request_id: None,
         })
     }
+
+    async fn embed(&self, request: &EmbedRequest) -> Result<Embedded, CallError> {
+        Ok(Embedded {
+            vectors: request.texts.iter().map(|text| vector(text)).collect(),
+            served_model: Some(MODEL.to_owned()),
+            usage: Usage::default(),
+            usage_source: UsageSource::Provider,
+            request_id: None,
+        })
+    }
 }
 
-/// The person's words: the input itself, or the field that holds them where the input is a JSON object.
+/// What is said in a chat.
+fn say(text: &str) -> &'static str {
+    let lower = text.to_lowercase();
+    let words = words(&lower);
+    reply(wish(&words), language(&words))
+}
+
+/// The language that a system text asks for, between backticks.
+fn told_language(system: &str) -> Option<&str> {
+    let (_, after) = system.split_once("language `")?;
+    after.split_once('`').map(|(tag, _)| tag)
+}
+
+fn words(lower: &str) -> BTreeSet<&str> {
+    lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect()
+}
+
+/// The person's words: what stands in their block, or the field that holds them where the input is a JSON object, or
+/// the input itself.
 fn message(input: &str) -> std::borrow::Cow<'_, str> {
+    if let Some(message) = fence::inside(input, "message") {
+        return message.into();
+    }
     let object: Option<Map<String, Value>> = serde_json::from_str(input).ok();
     let text = object.and_then(|object| {
         ["message", "text", "body"].iter().find_map(|name| object.get(*name)?.as_str().map(str::to_owned))
@@ -55,8 +98,7 @@ fn message(input: &str) -> std::borrow::Cow<'_, str> {
 /// because a schema may know only some of them.
 pub(crate) fn read(text: &str) -> Map<String, Value> {
     let lower = text.to_lowercase();
-    let words: BTreeSet<&str> =
-        lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words = words(&lower);
     let (wish, language) = (wish(&words), language(&words));
     let mut reading = Map::new();
     reading.insert("intent".to_owned(), json!(intent(wish)));
@@ -225,5 +267,7 @@ mod tests {
         assert_eq!(message(r#"{"history":[],"message":"the price?"}"#), "the price?");
         assert_eq!(message("plain"), "plain");
         assert_eq!(message("[1]"), "[1]");
+        let fenced = format!("Channel: sms\n{}", crate::llm::prompts::fence::fence("the price?", "message"));
+        assert_eq!(message(&fenced), "the price?");
     }
 }

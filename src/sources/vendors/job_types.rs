@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{
     domain::{
         event::{ChatUsage, Drill, Fact},
+        job::{ChatComplete, ChatRole, EmailDraft, EmbeddingStore},
         money::Money,
         reason::Reason,
         timestamp::Timestamp,
@@ -37,8 +38,23 @@ pub const CHAT_USAGE: Schema = Schema {
 /// A rehearsal.
 pub const DRILL: Schema =
     Schema { name: "longshore.drill.v1", text: include_str!("../../../schemas/longshore.drill.v1.json") };
+/// An e-mail to be drafted.
+pub const EMAIL_DRAFT: Schema = Schema {
+    name: "longshore.email.draft.v1",
+    text: include_str!("../../../schemas/longshore.email.draft.v1.json"),
+};
+/// A chat to be answered.
+pub const CHAT_COMPLETE: Schema = Schema {
+    name: "longshore.chat.complete.v1",
+    text: include_str!("../../../schemas/longshore.chat.complete.v1.json"),
+};
+/// A text to be stored by its meaning.
+pub const EMBEDDING_STORE: Schema = Schema {
+    name: "longshore.embedding.store.v1",
+    text: include_str!("../../../schemas/longshore.embedding.store.v1.json"),
+};
 /// All of them, for `longshore schema` and the documentation.
-pub const SCHEMAS: &[Schema] = &[CLOUD_EVENT, CHAT_USAGE, DRILL];
+pub const SCHEMAS: &[Schema] = &[CLOUD_EVENT, CHAT_COMPLETE, CHAT_USAGE, DRILL, EMAIL_DRAFT, EMBEDDING_STORE];
 
 /// Compiled once. `None` cannot happen with the shipped files, as a test shows; it would refuse every message.
 type Compiled = LazyLock<Option<Validator>>;
@@ -46,6 +62,9 @@ type Compiled = LazyLock<Option<Validator>>;
 static CLOUD_EVENT_CHECK: Compiled = LazyLock::new(|| compile(CLOUD_EVENT));
 static CHAT_USAGE_CHECK: Compiled = LazyLock::new(|| compile(CHAT_USAGE));
 static DRILL_CHECK: Compiled = LazyLock::new(|| compile(DRILL));
+static EMAIL_DRAFT_CHECK: Compiled = LazyLock::new(|| compile(EMAIL_DRAFT));
+static CHAT_COMPLETE_CHECK: Compiled = LazyLock::new(|| compile(CHAT_COMPLETE));
+static EMBEDDING_STORE_CHECK: Compiled = LazyLock::new(|| compile(EMBEDDING_STORE));
 
 fn compile(schema: Schema) -> Option<Validator> {
     jsonschema::validator_for(&serde_json::from_str(schema.text).ok()?).ok()
@@ -64,11 +83,17 @@ pub(crate) fn fact(job_type: &str, data: &Value, drills: bool) -> Result<Fact, F
     let (name, version) = job_type.rsplit_once(".v").unwrap_or((job_type, ""));
     match (name, version) {
         ("longshore.chat.usage", "1") => chat_usage(data),
+        ("longshore.email.draft", "1") => email_draft(data),
+        ("longshore.chat.complete", "1") => chat_complete(data),
+        ("longshore.embedding.store", "1") => embedding_store(data),
         ("longshore.drill", "1") if drills => drill(data),
         ("longshore.drill", _) if !drills => {
             Err((Reason::UnknownType, "drills are not allowed here".to_owned()))
         }
-        ("longshore.chat.usage" | "longshore.drill", _) => {
+        (known, _)
+            if SCHEMAS.iter().any(|schema| schema.name.strip_suffix(".v1") == Some(known))
+                && known.starts_with("longshore.") =>
+        {
             Err((Reason::UnknownVersion, format!("{name} is known in version 1 only")))
         }
         _ => Err((Reason::UnknownType, "a job type that this release does not know".to_owned())),
@@ -125,6 +150,31 @@ fn drill(data: &Value) -> Result<Fact, Fault> {
     shaped::<Drill>(data).map(Fact::Drill)
 }
 
+fn email_draft(data: &Value) -> Result<Fact, Fault> {
+    check(&EMAIL_DRAFT_CHECK, "/data", data)?;
+    let draft: EmailDraft = shaped(data)?;
+    let ids: Vec<&str> = draft.facts.iter().map(|fact| fact.id.as_str()).collect();
+    match (1..ids.len()).find(|at| ids[..*at].contains(&ids[*at])) {
+        Some(at) => Err(mismatch(&format!("/data/facts/{at}/id"), "is there twice")),
+        None => Ok(Fact::EmailDraft(draft)),
+    }
+}
+
+fn chat_complete(data: &Value) -> Result<Fact, Fault> {
+    check(&CHAT_COMPLETE_CHECK, "/data", data)?;
+    let chat: ChatComplete = shaped(data)?;
+    let ends = [chat.messages.first(), chat.messages.last()];
+    if ends.into_iter().flatten().any(|message| message.role != ChatRole::User) {
+        return Err(mismatch("/data/messages", "the person must speak first and last"));
+    }
+    Ok(Fact::ChatComplete(chat))
+}
+
+fn embedding_store(data: &Value) -> Result<Fact, Fault> {
+    check(&EMBEDDING_STORE_CHECK, "/data", data)?;
+    shaped::<EmbeddingStore>(data).map(Fact::EmbeddingStore)
+}
+
 /// The schema was met, so this fails only where schema and type disagree.
 fn shaped<T: serde::de::DeserializeOwned>(data: &Value) -> Result<T, Fault> {
     T::deserialize(data).map_err(|_| mismatch("/data", "a value of another type than expected"))
@@ -176,6 +226,31 @@ mod tests {
     }
 
     #[test]
+    fn what_no_schema_can_say_is_checked_too() {
+        let fact_of = |id: &str| json!({ "id": id, "text": "t" });
+        let draft = |facts: Value| {
+            email_draft(
+                &json!({ "purpose": "p", "sender": { "name": "s" }, "language": "en", "facts": facts }),
+            )
+        };
+        assert!(draft(json!([fact_of("a"), fact_of("b")])).is_ok());
+        assert_eq!(
+            draft(json!([fact_of("a"), fact_of("a")])).unwrap_err().1,
+            "/data/facts/1/id: is there twice"
+        );
+        let chat = |roles: &[&str]| {
+            let messages: Vec<_> = roles.iter().map(|role| json!({ "role": role, "content": "c" })).collect();
+            chat_complete(&json!({ "chat_id": "c1", "messages": messages })).map_err(|(reason, _)| reason)
+        };
+        assert!(chat(&["user"]).is_ok() && chat(&["user", "assistant", "user"]).is_ok());
+        for bad in
+            [&["assistant"][..], &["user", "assistant"], &["assistant", "user"], &["system", "user"], &[]]
+        {
+            assert_eq!(chat(bad), Err(Reason::SchemaMismatch), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn versions_and_types_are_told_apart() {
         let reason = |name: &str, drills| fact(name, &json!({}), drills).unwrap_err().0;
         assert_eq!(reason("longshore.chat.usage.v2", false), Reason::UnknownVersion);
@@ -184,6 +259,11 @@ mod tests {
         assert_eq!(reason("longshore.drill.v1", false), Reason::UnknownType);
         assert_eq!(reason("longshore.drill.v2", true), Reason::UnknownVersion);
         assert_eq!(reason("longshore.drill.v1", true), Reason::SchemaMismatch);
+        assert_eq!(reason("cloudevent.v1", false), Reason::UnknownType);
+        for name in ["longshore.email.draft", "longshore.chat.complete", "longshore.embedding.store"] {
+            assert_eq!(reason(&format!("{name}.v1"), false), Reason::SchemaMismatch, "{name}");
+            assert_eq!(reason(&format!("{name}.v2"), false), Reason::UnknownVersion, "{name}");
+        }
         let rehearsal = fact("longshore.drill.v1", &json!({"do": "fail_times", "times": 2}), true);
         assert_eq!(rehearsal.unwrap(), Fact::Drill(Drill::FailTimes { times: 2 }));
     }

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool, Row as _};
 
 use crate::store::{
     contract::{SimilarItem, SimilarQuery},
-    postgres::db::{Step, column, indexed},
+    postgres::db::{Step, calendar, column, indexed},
     record_rows::EmbeddingRow,
     vectors::{LOOKED_THROUGH, Nearest, cosine},
 };
@@ -23,7 +23,8 @@ const WRITE: &str = "
 
 const NEWEST: &str = "
     SELECT item, vector FROM embeddings
-    WHERE tenant = $1 AND kind = $2 AND model = $3 AND dimension = $4 ORDER BY at DESC LIMIT $5";
+    WHERE tenant = $1 AND kind = $2 AND model = $3 AND dimension = $4 AND ($5::timestamptz IS NULL OR at < $5)
+    ORDER BY at DESC LIMIT $6";
 
 const TEXTS: &str = "
     SELECT item, text FROM embeddings WHERE tenant = $1 AND kind = $2 AND model = $3 AND item = ANY($4)";
@@ -58,6 +59,7 @@ pub(super) async fn similar(pool: &PgPool, query: &SimilarQuery) -> Step<Vec<Sim
         .bind(&kind)
         .bind(&model)
         .bind(i32::try_from(query.vector.len()).unwrap_or(i32::MAX))
+        .bind(query.before.map(calendar))
         .bind(LOOKED_THROUGH)
         .fetch(pool);
     let mut nearest = Nearest::new(query.limit);

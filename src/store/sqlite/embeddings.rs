@@ -25,7 +25,8 @@ const WRITE: &str = "
 
 const NEWEST: &str = "
     SELECT item, vector FROM embeddings
-    WHERE tenant = ?1 AND kind = ?2 AND model = ?3 AND dimension = ?4 ORDER BY at DESC LIMIT ?5";
+    WHERE tenant = ?1 AND kind = ?2 AND model = ?3 AND dimension = ?4 AND (?5 IS NULL OR at < ?5)
+    ORDER BY at DESC LIMIT ?6";
 
 const TEXTS: &str = "
     SELECT item, text FROM embeddings
@@ -56,6 +57,7 @@ pub(super) async fn similar(db: &Db, query: &SimilarQuery) -> Result<Vec<Similar
         .bind(&*kind)
         .bind(&*model)
         .bind(i64::try_from(query.vector.len()).unwrap_or(i64::MAX))
+        .bind(query.before.map(|at| at.0))
         .bind(LOOKED_THROUGH)
         .fetch(db.readers());
     let mut nearest = Nearest::new(query.limit);

@@ -85,9 +85,7 @@ fn settings(base_url: &str, timeout: Duration) -> LlmSettings {
 
 async fn open(kind: Kind, url: &str) -> Arc<dyn Store> {
     match kind {
-        Kind::Sqlite => {
-            Arc::new(SqliteStore::open(url.trim_start_matches("sqlite:").as_ref(), 2).await.unwrap())
-        }
+        Kind::Sqlite => Arc::new(SqliteStore::open(url.trim_start_matches("sqlite:"), 2).await.unwrap()),
         Kind::Postgres => Arc::new(PostgresStore::connect(url, 4).await.unwrap()),
     }
 }

@@ -125,6 +125,7 @@ on_both! { Harness:
         long_names_of_buckets_stay_distinct
     }
     similar {
+        what_was_stored_later_can_be_left_out
         the_nearest_come_first
         only_comparable_items_are_found
         a_later_vector_stands_in_for_an_earlier_one

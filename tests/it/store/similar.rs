@@ -30,6 +30,7 @@ fn query(vector: &[f32], limit: i64) -> SimilarQuery {
         model: "m".to_owned(),
         vector: vector.to_vec(),
         limit,
+        before: None,
     }
 }
 
@@ -101,4 +102,13 @@ pub(super) async fn any_vectors_are_ordered_as_by_plain_arithmetic(h: &Harness) 
     expected.sort_by(|a, b| b.1.total_cmp(&a.1));
     let expected: Vec<_> = expected.iter().take(20).map(|(n, _)| n.to_string()).collect();
     assert_eq!(found(h, &query(&asked, 20)).await, expected);
+}
+
+/// An event that is worked again finds what it found before: its own item, and later ones, are not among them.
+pub(super) async fn what_was_stored_later_can_be_left_out(h: &Harness) {
+    keep(h, "a", vec![embedding("earlier", &[1.0, 0.0])]).await;
+    let before = Some(h.store.now().await.unwrap());
+    keep(h, "b", vec![embedding("later", &[1.0, 0.0])]).await;
+    assert_eq!(found(h, &SimilarQuery { before, ..query(&[1.0, 0.0], 10) }).await, ["earlier"]);
+    assert_eq!(found(h, &query(&[1.0, 0.0], 10)).await.len(), 2);
 }

@@ -1,11 +1,13 @@
 //! Signed requests to our own systems, as their receiver sees them: proved by the house's own schemes, recognisable
 //! when they are repeated, and never sent to a place that nobody named.
 
+mod outage;
 mod receiver;
 
 use std::{
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
+    path::Path,
     process::{Command as Process, Stdio},
     sync::Arc,
     time::Duration,
@@ -34,7 +36,7 @@ use crate::{
     world::{Kind, Knobs, World, on_both},
 };
 
-const SECRET: &str = "whsec_d2ViaG9vay1rZXktb2YtdGhlLXRlc3RzLTAxMjM=";
+pub(crate) const SECRET: &str = "whsec_d2ViaG9vay1rZXktb2YtdGhlLXRlc3RzLTAxMjM=";
 const OTHER: &str = "whsec_c3RyYW5nZXItMDEyMzQ1Njc4OTAxMjM0NTY3ODk=";
 const SOON: Duration = Duration::from_secs(30);
 
@@ -294,14 +296,7 @@ on_both! {
 async fn rce_24_a_committed_alert_reaches_its_receiver_through_the_outbox(database: Kind) {
     let mut receiver = Receiver::start(&[(500, &[], Duration::ZERO), (200, &[], Duration::ZERO)]).await;
     let folder = tempfile::tempdir().unwrap();
-    let key = folder.path().join("webhook-key");
-    std::fs::write(&key, SECRET).unwrap();
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let more = format!(
-        "[webhooks]\nalert_url = \"{0}/alerts\"\ncallbacks = [\"{0}/chats/\"]\nkey_id = \"k-1\"\nsecret = \"file:{1}\"\n",
-        receiver.base,
-        key.display()
-    );
+    let more = webhook_settings(&receiver.base, folder.path());
     let world = World::with(database, Knobs { more, ..Knobs::default() }).await;
     let inside = world.inside().await;
     let webhook = |to: WebhookTarget, lane: &str| Command {
@@ -343,6 +338,17 @@ async fn rce_24_a_committed_alert_reaches_its_receiver_through_the_outbox(databa
     assert_eq!(seen[0].header("webhook-id"), seen[1].header("webhook-id"), "the repetition is recognisable");
     assert!(inside.stop().await);
     world.finish().await;
+}
+
+/// Settings that send alerts to this receiver, and the key that they name.
+pub(crate) fn webhook_settings(base: &str, folder: &Path) -> String {
+    let key = folder.join("webhook-key");
+    std::fs::write(&key, SECRET).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let key = key.display();
+    format!(
+        "[webhooks]\nalert_url = \"{base}/alerts\"\ncallbacks = [\"{base}/chats/\"]\nkey_id = \"k-1\"\nsecret = \"file:{key}\"\n"
+    )
 }
 
 fn drill() -> Event {

@@ -22,6 +22,7 @@ use longshore::{
     cli::dev::outside::Outside,
     clock::{Clock, SystemClock},
     config::{QueueSettings, Settings},
+    llm::contract::ModelHealth,
     queue::{
         contract::{Depth, OutgoingMessage, Queue as _},
         local::server::{Options, Server},
@@ -301,6 +302,11 @@ impl Inside {
     /// Its store.
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.app.store
+    }
+
+    /// How its models are doing.
+    pub(crate) fn models(&self) -> Vec<ModelHealth> {
+        (self.app.models())()
     }
 
     /// Stops it; did it finish by itself?

@@ -3,6 +3,7 @@
 //! judge what was really asked of it, and goes wrong on request. It merges nothing: what is sent twice is
 //! there twice.
 
+mod callback;
 pub mod limits;
 mod model;
 mod openai;
@@ -49,6 +50,7 @@ impl Outside {
         let router = Router::new()
             .route("/v1/chat/completions", post(openai::completions))
             .route("/{version}/{phone}/messages", post(whatsapp::messages))
+            .route("/callbacks/{*chat}", post(callback::take))
             .with_state(Arc::clone(&world));
         let service = router.into_make_service_with_connect_info::<Scissors>();
         let stopped = stop.clone().cancelled_owned();

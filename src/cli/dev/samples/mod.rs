@@ -5,6 +5,7 @@ mod broken;
 pub(crate) mod call;
 mod chats;
 pub(crate) mod clerk;
+mod drafts;
 mod drills;
 pub(crate) mod dynamics;
 pub(crate) mod gohighlevel;
@@ -45,6 +46,7 @@ pub(crate) fn all(bench: &Workbench<'_>) -> anyhow::Result<Vec<Sample>> {
         clerk::samples,
         billing::samples,
         chats::samples,
+        drafts::samples,
         broken::samples,
     ];
     let samples = senders.into_iter().map(|samples| samples(bench)).collect::<anyhow::Result<Vec<_>>>()?;
