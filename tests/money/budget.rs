@@ -36,9 +36,9 @@ const LIMIT: Money = Money(PICO_PER_USD);
 /// In every tenth run the database is restarted.
 const RESTARTED: usize = 10;
 const SEED: u64 = 20_261_121;
-/// Dear, so that a dollar is spent in a few hundred calls: 5 and 30 dollars a million.
-const MODEL: &str = "gpt-5.5";
-const PRICES: [i64; 3] = [5_000_000, 500_000, 30_000_000];
+/// Dear, so that a dollar is spent in a few hundred calls: 10 and 50 dollars a million.
+const MODEL: &str = "gpt-6-astra";
+const PRICES: [i64; 3] = [10_000_000, 1_000_000, 50_000_000];
 const MAX_OUTPUT: u32 = 300;
 /// A call that is not answered by then is ambiguous.
 const TIMEOUT: Duration = Duration::from_secs(3);

@@ -143,8 +143,8 @@ async fn spend(gateway: &Gateway, tenant: &str, lane: String, max_output: u32) {
     let (mut number, mut refusals) = (0, 0);
     while refusals < REFUSALS {
         let key = format!("{tenant}:{lane}:{number}");
-        let ask =
-            Ask { max_output, ..Ask::new(tenant, key, format!("Question {number} of {tenant} {lane}")) };
+        let text = format!("Question {number} of {tenant} {lane} {}", "wind ".repeat(100));
+        let ask = Ask { max_output, ..Ask::new(tenant, key, text) };
         match ask.once(gateway).await {
             Ok(_) => (number, refusals) = (number + 1, 0),
             Err(failure) if failure.reason == Reason::BudgetExhausted => {
