@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::llm::contract::Request;
+use crate::llm::wire::Request;
 
 /// Until something is generated the whole call's time-out counts; from then on no silence may be longer than the idle
 /// time-out, and signs of life alone do not help for longer than the time-out.
