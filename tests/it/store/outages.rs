@@ -130,11 +130,13 @@ async fn what_is_held_and_spent_is_the_sum_of_the_calls_after_any_outage() {
     for _ in 0..12 {
         tokio::time::sleep(Duration::from_millis(60)).await;
         // Between two of them there may be a moment without any.
-        sqlx::query("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = $1")
-            .bind(h.name())
-            .execute(&h.raw_pool())
-            .await
-            .unwrap();
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = $1",
+        )
+        .bind(h.name())
+        .execute(&h.raw_pool())
+        .await
+        .unwrap();
     }
     stop.store(true, Ordering::Relaxed);
     let mut calls = 0;
