@@ -8,6 +8,9 @@ pub(super) const FORGET_AFTER: Duration = Duration::from_secs(45 * 24 * 3600);
 pub(super) const KEEP_WINDOWS: Duration = Duration::from_secs(400 * 24 * 3600);
 /// A bucket that nobody took from for this long is full: it need not be remembered.
 pub(super) const KEEP_BUCKETS: Duration = Duration::from_secs(24 * 3600);
+/// A reserved call counts as under way for this much longer than it may be sent: its sending may have been decided in
+/// the last moment, and not be committed yet.
+pub(super) const SENDING: Duration = Duration::from_secs(2);
 /// So many leave it in one short transaction.
 pub(super) const FORGET_AT_ONCE: i64 = 500;
 

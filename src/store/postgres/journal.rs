@@ -10,7 +10,10 @@ use crate::{
         ids::{Revision, TenantId},
         money::Money,
     },
-    store::postgres::db::{Step, clean, indexed, left, span, time, unknown_word},
+    store::{
+        common_sql::SENDING,
+        postgres::db::{Step, clean, indexed, left, micros, span, time, unknown_word},
+    },
 };
 
 /// Every call of a step, oldest first.
@@ -18,12 +21,13 @@ pub(super) async fn find(pool: &PgPool, step: &StepKey) -> Step<Vec<JournalEntry
     let rows = sqlx::query(
         "SELECT attempt, revision, state, provider, model, sent_at, worst_cost, hold, text, rejected,
             (extract(epoch FROM sent_at - clock_timestamp()) * 1000000)::bigint
-                + CASE state WHEN 'reserved' THEN reserve_us ELSE timeout_us END AS overdue_in
+                + CASE state WHEN 'reserved' THEN reserve_us + $4 ELSE timeout_us END AS overdue_in
          FROM llm_journal WHERE event_key = $1 AND step = $2 AND input_hash = $3 ORDER BY attempt",
     )
     .bind(clean(step.event.as_str()))
     .bind(clean(&step.step))
     .bind(clean(&step.input_hash))
+    .bind(micros(SENDING))
     .fetch_all(pool)
     .await?;
     rows.iter().map(entry).collect()

@@ -12,6 +12,7 @@ use crate::{
         timestamp::Timestamp,
     },
     store::{
+        common_sql::SENDING,
         contract::Result,
         rows::{indexed, json},
         sqlite::db::{Db, Tx, failed, get, micros, unknown_word, until},
@@ -46,7 +47,9 @@ pub(super) fn entry(row: &SqliteRow, now: i64) -> Result<JournalEntry> {
     let state = CallState::from_name(&state).ok_or_else(|| unknown_word("call state", &state))?;
     let sent_at: i64 = get(row, "sent_at")?;
     let may_take: i64 = match state {
-        CallState::Reserved => get::<Option<i64>, _>(row, "reserve_us")?.unwrap_or(0),
+        CallState::Reserved => {
+            get::<Option<i64>, _>(row, "reserve_us")?.unwrap_or(0).saturating_add(micros(SENDING))
+        }
         _ => get(row, "timeout_us")?,
     };
     let overdue_at = sent_at.saturating_add(may_take);

@@ -25,23 +25,23 @@ fn budget(period: Period, limit: Money, mode: BudgetMode) -> Budget {
     Budget { tenant: tenant(), period, limit, mode, time_zone: "UTC".to_owned() }
 }
 
-fn strict(limit: Money) -> Budget {
+pub(super) fn strict(limit: Money) -> Budget {
     budget(Period::Month, limit, BudgetMode::Strict)
 }
 
-async fn set(h: &Harness, budget: &Budget) {
+pub(super) async fn set(h: &Harness, budget: &Budget) {
     h.store.budget_set(budget, "anna").await.unwrap();
 }
 
-fn call(event: &str, hold: Money) -> CallStart {
+pub(super) fn call(event: &str, hold: Money) -> CallStart {
     CallStart { hold: Some(hold), ..call_start(event, 1) }
 }
 
-async fn begin(h: &Harness, calls: &[CallStart]) -> Vec<Begun> {
+pub(super) async fn begin(h: &Harness, calls: &[CallStart]) -> Vec<Begun> {
     h.store.journal_begin(calls).await.unwrap()
 }
 
-fn ended(event: &str, charge: Money) -> CallEnd {
+pub(super) fn ended(event: &str, charge: Money) -> CallEnd {
     CallEnd { charge, ..answered(event, 1, "yes") }
 }
 
@@ -51,7 +51,7 @@ async fn spend(h: &Harness, event: &str, charge: Money) {
     h.store.journal_finish(&[ended(event, charge)]).await.unwrap();
 }
 
-async fn all(store: &dyn Store) -> Vec<BudgetStatus> {
+pub(super) async fn all(store: &dyn Store) -> Vec<BudgetStatus> {
     store.budgets(Some(&tenant())).await.unwrap()
 }
 

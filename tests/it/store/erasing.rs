@@ -13,7 +13,7 @@ use longshore::{
         money::Money,
         outcome::{Fence, Held, Outcome, Verdict},
         reason::Reason,
-        record::{ContactWrite, DELETED, EraseWrite, Write},
+        record::{ContactWrite, DELETED, EmbeddingWrite, EraseWrite, Write},
     },
     store::contract::{Claim, ClaimRequest, Replayed},
 };
@@ -72,6 +72,14 @@ fn personal(person: &str, vendor_id: &str, seconds: i64) -> Vec<Write> {
         inbound(vendor_id, MARKER),
         conversation(&format!("acme/ghl/1555/{person}"), seconds, Some(MARKER)),
         result(json!({ "reply": MARKER })),
+        Write::Embedding(EmbeddingWrite {
+            tenant: tenant(),
+            kind: "email_draft".to_owned(),
+            item: vendor_id.to_owned(),
+            text: MARKER.to_owned(),
+            model: "m".to_owned(),
+            vector: vec![1.0, 0.0],
+        }),
     ];
     for row in &mut rows {
         match row {
@@ -158,6 +166,7 @@ pub(super) async fn nx_59_nothing_of_an_erased_person_is_left(h: &Harness) {
         "messages",
         "conversations",
         "results",
+        "embeddings",
         "outbox",
         "llm_journal",
         "dead_letters",

@@ -1,5 +1,6 @@
 //! The contract of the store, written once, run against both databases.
 
+mod budget_sums;
 mod budgets;
 mod claims;
 mod dead_letters;
@@ -109,6 +110,9 @@ on_both! { Harness:
         an_impossible_budget_is_refused
         thirty_two_at_once_never_go_over
         alerts_are_told_once_by_many
+    }
+    budget_sums {
+        any_order_of_calls_adds_up
     }
     ledger {
         rows_come_back_as_they_were
