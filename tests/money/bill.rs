@@ -28,12 +28,12 @@ const PRICES: [(&str, [i64; 3]); 2] =
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_calls_on_sqlite() {
-    ten_thousand(Kind::Sqlite).await;
+    Box::pin(ten_thousand(Kind::Sqlite)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_calls_on_postgres() {
-    ten_thousand(Kind::Postgres).await;
+    Box::pin(ten_thousand(Kind::Postgres)).await;
 }
 
 /// What is in store for a question: 10 % cut streams, 10 % retries, 5 % fallbacks.

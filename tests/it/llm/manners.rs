@@ -26,11 +26,11 @@ macro_rules! well_mannered {
             use super::*;
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn asks_again_in_time_and_believes_only_what_is_whole() {
-                troubles_that_pass($dialect).await;
+                Box::pin(troubles_that_pass($dialect)).await;
             }
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn never_repeats_what_cannot_help() {
-                troubles_that_stay($dialect).await;
+                Box::pin(troubles_that_stay($dialect)).await;
             }
         }
     )+};
