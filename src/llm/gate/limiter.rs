@@ -18,6 +18,8 @@ use crate::{
 const PORTION: Duration = Duration::from_millis(250);
 /// Where the store had nothing it tells when to come back; at least this often.
 const LONGEST_ROUND: Duration = Duration::from_secs(2);
+/// Nobody asked for a while.
+const LONG_AGO: Duration = Duration::from_secs(60);
 /// What was not used is given back after so many rounds without a need.
 const IDLE_ROUNDS: u32 = 8;
 /// The database is away: asked again after this.
@@ -125,11 +127,12 @@ impl Limiter {
 
     /// Asks as long as somebody needs something; gives back what is left, and ends.
     async fn ask_the_store(self: Arc<Self>) {
-        let mut idle = 0;
+        let (mut idle, mut last) = (0, None);
         loop {
             let asked = Instant::now();
             let mut round = PORTION;
-            let wanted = self.account().wanted();
+            let passed = last.replace(asked).map_or(LONG_AGO, |last: Instant| asked - last);
+            let wanted = self.account().wanted(passed);
             idle = if wanted.is_some() { 0 } else { idle + 1 };
             if let Some(ask) = wanted {
                 match self.store.rate_take(&[ask]).await {
