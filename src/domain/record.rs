@@ -30,7 +30,7 @@ pub enum Write {
     /// How far a sent message got; never moves back.
     DeliveryStatus(StatusWrite),
     /// Usage reported by another system: exactly one ledger row for each event.
-    Ledger(LedgerRow),
+    Ledger(Box<LedgerRow>),
     /// Erases what is held about a person or a record; comes after all other rows of its transaction.
     Erase(EraseWrite),
 }

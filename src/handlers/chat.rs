@@ -43,5 +43,5 @@ pub(super) fn handle(prices: &PriceTable, event: &Event, chat: &ChatUsage) -> Ou
         requested_tier: None,
         served_tier: None,
     };
-    Outcome { writes: vec![Write::Ledger(row)], commands: Vec::new() }
+    Outcome { writes: vec![Write::Ledger(Box::new(row))], commands: Vec::new() }
 }

@@ -94,7 +94,7 @@ impl Desk {
         let claims =
             store.claim(&[ClaimRequest { event: drill(), seal: None, start: true }], LEASE).await.unwrap();
         let [Claim::Mine(work)] = &claims[..] else { panic!("not claimed: {claims:?}") };
-        let writes = rows.into_iter().map(Write::Ledger).collect();
+        let writes = rows.into_iter().map(|row| Write::Ledger(Box::new(row))).collect();
         let verdict = Verdict::Done(Outcome { writes, commands: Vec::new() });
         let settled = [Settled { held: work.held.clone(), verdict }];
         assert_eq!(store.settle(&settled).await.unwrap(), [Fence::Committed]);
@@ -248,7 +248,7 @@ async fn a_report_goes_by_prompt_and_into_a_spreadsheet(kind: Kind) {
 
     let csv = desk.says(0, &["usage", "report", "--csv"]).await;
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
-    assert_eq!(reader.headers().unwrap().iter().last(), Some("USD"));
+    assert_eq!(reader.headers().unwrap().iter().next_back(), Some("USD"));
     let records: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     let cell = |prompt: &str, at: usize| {
         records.iter().find(|record| &record[2] == prompt).unwrap_or_else(|| panic!("{csv}"))[at].to_owned()

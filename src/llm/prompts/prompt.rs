@@ -115,8 +115,7 @@ impl Prompt {
     /// System and user part. The system part sees trusted values only.
     fn render(&self, values: &Value) -> Result<(String, String), String> {
         let trusted = |name: &&str| Some(((*name).to_owned(), values.get(*name)?.clone()));
-        let trusted: Map<String, Value> =
-            self.shipped.trusted.iter().filter_map(|name| trusted(&name)).collect();
+        let trusted: Map<String, Value> = self.shipped.trusted.iter().filter_map(trusted).collect();
         Ok((self.template.system(&trusted)?, self.template.user(values)?))
     }
 

@@ -31,7 +31,7 @@ pub(crate) fn vector(text: &str) -> Vec<f32> {
 fn place(parts: &[&str]) -> (usize, f32) {
     let hash = sha256_hex(&parts.iter().map(|part| part.as_bytes()).collect::<Vec<_>>());
     let number = hash.get(..8).and_then(|hex| usize::from_str_radix(hex, 16).ok()).unwrap_or(0);
-    (number % LENGTH, if number / LENGTH % 2 == 0 { 1.0 } else { -1.0 })
+    (number % LENGTH, if (number / LENGTH).is_multiple_of(2) { 1.0 } else { -1.0 })
 }
 
 #[cfg(test)]

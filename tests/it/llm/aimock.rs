@@ -25,6 +25,7 @@ const KINDS: [(ProviderKind, &str, bool); 5] = [
     (ProviderKind::Bedrock, "", false),
 ];
 
+#[expect(clippy::disallowed_methods, reason = "the test's own setting, given by `make test`")]
 fn base() -> String {
     std::env::var("LONGSHORE_TEST_AIMOCK")
         .unwrap_or_else(|_| panic!("LONGSHORE_TEST_AIMOCK is not set: run `make test`, it brings an aimock"))

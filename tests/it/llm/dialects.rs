@@ -160,7 +160,6 @@ pub(super) const BEDROCK: Dialect = Dialect {
     events: |_| Vec::new(),
     error: |status| json!({ "message": format!("status {status}") }).to_string(),
     no_money: || (402, json!({ "message": "no money" }).to_string()),
-    ..OPENAI
 };
 
 fn openai_error(message: &str, code: &str) -> String {

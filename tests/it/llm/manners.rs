@@ -118,7 +118,7 @@ async fn troubles_that_pass(dialect: Dialect) {
     worker.stop(SOON).await;
     world.finish().await;
     if !(dialect.events)("whole").is_empty() {
-        cut_streams(dialect).await;
+        Box::pin(cut_streams(dialect)).await;
     }
 }
 

@@ -264,6 +264,11 @@ pub(super) fn ledger(id: &str, event: &str) -> LedgerRow {
     }
 }
 
+/// A ledger row that another system reports.
+pub(super) fn reported(id: &str, event: &str) -> Write {
+    Write::Ledger(Box::new(ledger(id, event)))
+}
+
 pub(super) fn step(event: &str) -> StepKey {
     StepKey { event: key(event), step: "reply".to_owned(), input_hash: sha256_hex(&[b"input"]) }
 }

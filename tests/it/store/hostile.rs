@@ -55,7 +55,7 @@ fn nasty_outcome(text: &str) -> Outcome {
         conversation(&format!("conversation {text}"), 0, Some(text)),
         Write::Message(stored_message),
         result(serde_json::json!({ text: text })),
-        Write::Ledger(row),
+        Write::Ledger(Box::new(row)),
     ];
     let mut command = message(&format!("lane {text}"), text);
     command.correlation_id = text.into();

@@ -19,7 +19,7 @@ fn row(id: &str, seconds: i64) -> LedgerRow {
 
 async fn keep(h: &Harness, rows: Vec<LedgerRow>) {
     let event = format!("event of {}", rows[0].id);
-    settled(h, &event, done(rows.into_iter().map(Write::Ledger).collect())).await;
+    settled(h, &event, done(rows.into_iter().map(|row| Write::Ledger(Box::new(row))).collect())).await;
 }
 
 fn page(limit: i64) -> LedgerQuery {

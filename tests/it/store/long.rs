@@ -53,7 +53,7 @@ pub(super) async fn long_ids_of_records_stay_distinct(h: &Harness) {
             conversation(text, 0, None),
             Write::Message(message),
             Write::Result(ResultWrite { kind: text.clone(), ..reading }),
-            Write::Ledger(LedgerRow { id: text.clone(), ..ledger("", "e") }),
+            Write::Ledger(Box::new(LedgerRow { id: text.clone(), ..ledger("", "e") })),
             status(text, DeliveryState::Delivered, Some(&CommandId(text.clone()))),
         ]
     };

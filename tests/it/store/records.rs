@@ -94,8 +94,8 @@ pub(super) async fn automatic_replies_can_be_switched(h: &Harness) {
 }
 
 pub(super) async fn reported_usage_is_one_ledger_row(h: &Harness) {
-    write(h, "1", vec![Write::Ledger(ledger("chat-1", "1")), Write::Ledger(ledger("chat-1", "1"))]).await;
-    write(h, "2", vec![Write::Ledger(ledger("chat-1", "2"))]).await;
+    write(h, "1", vec![reported("chat-1", "1"), reported("chat-1", "1")]).await;
+    write(h, "2", vec![reported("chat-1", "2")]).await;
     let usage = h.store.usage(&UsageFilter::default()).await.unwrap();
     assert_eq!((usage.len(), usage[0].calls), (1, 1));
 }
@@ -111,7 +111,7 @@ pub(super) async fn usage_sums_are_exact(h: &Harness) {
             row.tenant = "other".into();
             row.served_model = None;
         }
-        rows.push(Write::Ledger(row));
+        rows.push(Write::Ledger(Box::new(row)));
     }
     write(h, "e", rows).await;
     let usage = h.store.usage(&UsageFilter::default()).await.unwrap();

@@ -18,7 +18,7 @@ fn every_write() -> Vec<Write> {
         inbound("wamid.1", "hello"),
         result(serde_json::json!({ "intent": "buy" })),
         status("wamid.out", DeliveryState::Delivered, None),
-        Write::Ledger(ledger("reported-1", "a")),
+        reported("reported-1", "a"),
     ]
 }
 

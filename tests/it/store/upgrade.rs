@@ -13,6 +13,42 @@ const BEFORE: i64 = 8;
 pub(super) async fn a_filled_database_keeps_its_calls_and_commands(empty: &Empty) {
     empty.migrate_to(BEFORE).await;
     assert_eq!(empty.one.schema().await.unwrap(), SchemaState::Behind(vec!["0009_llm_money".to_owned()]));
+    fill(empty).await;
+    assert_eq!(empty.one.migrate().await.unwrap(), ["0009_llm_money"]);
+    assert_eq!(empty.two.schema().await.unwrap(), SchemaState::Current);
+    let store = &empty.one;
+    let calls = store.journal_find(&step("a")).await.unwrap();
+    let states: Vec<_> = calls.iter().map(|call| (call.attempt, call.state, call.text.as_deref())).collect();
+    assert_eq!(
+        states,
+        [(1, CallState::Failed, None), (2, CallState::Answered, Some("yes")), (3, CallState::Sent, None)]
+    );
+    assert!(calls.iter().all(|call| call.worst_cost == Some(Money(9)) && call.hold.is_none()));
+    let ledger = store.ledger(&LedgerQuery { limit: 10, ..LedgerQuery::default() }).await.unwrap();
+    let rows: Vec<_> = ledger.iter().map(|row| (row.id.as_str(), row.status, row.usage.input())).collect();
+    assert_eq!(
+        rows,
+        [
+            ("l1", LedgerStatus::Failed, 6),
+            ("l2", LedgerStatus::Answered, 6),
+            ("l3", LedgerStatus::Reported, 6)
+        ]
+    );
+    assert_eq!((ledger[0].user.as_deref(), ledger[0].latency_ms, &ledger[0].prompt), (Some("u"), 6, &None));
+    let planned = store.outbox_list(Some(CommandState::Planned), 10).await.unwrap();
+    assert_eq!(planned.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["c9", "c7"]);
+    assert_eq!(store.outbox_take(1, LEASE).await.unwrap()[0].id.as_str(), "c7", "a lane keeps its order");
+    assert_eq!(store.table_counts().await.unwrap()["results"], 1);
+
+    // And it works on: the call under way ends, a new one begins.
+    store.journal_finish(&[answered("a", 3, "late")]).await.unwrap();
+    assert_eq!(store.journal_find(&step("a")).await.unwrap()[2].state, CallState::Answered);
+    store.journal_begin(&[reserved("b")]).await.unwrap();
+    assert_eq!(store.gauges().await.unwrap().calls, 1);
+}
+
+/// As the release before this one wrote it.
+async fn fill(empty: &Empty) {
     let key = key("a");
     let hash = step("a").input_hash;
     let t = |seconds: i64| empty.time(1_790_000_000 + seconds);
@@ -61,36 +97,4 @@ pub(super) async fn a_filled_database_keeps_its_calls_and_commands(empty: &Empty
             t(0)
         ))
         .await;
-
-    assert_eq!(empty.one.migrate().await.unwrap(), ["0009_llm_money"]);
-    assert_eq!(empty.two.schema().await.unwrap(), SchemaState::Current);
-    let store = &empty.one;
-    let calls = store.journal_find(&step("a")).await.unwrap();
-    let states: Vec<_> = calls.iter().map(|call| (call.attempt, call.state, call.text.as_deref())).collect();
-    assert_eq!(
-        states,
-        [(1, CallState::Failed, None), (2, CallState::Answered, Some("yes")), (3, CallState::Sent, None)]
-    );
-    assert!(calls.iter().all(|call| call.worst_cost == Some(Money(9)) && call.hold.is_none()));
-    let ledger = store.ledger(&LedgerQuery { limit: 10, ..LedgerQuery::default() }).await.unwrap();
-    let rows: Vec<_> = ledger.iter().map(|row| (row.id.as_str(), row.status, row.usage.input())).collect();
-    assert_eq!(
-        rows,
-        [
-            ("l1", LedgerStatus::Failed, 6),
-            ("l2", LedgerStatus::Answered, 6),
-            ("l3", LedgerStatus::Reported, 6)
-        ]
-    );
-    assert_eq!((ledger[0].user.as_deref(), ledger[0].latency_ms, &ledger[0].prompt), (Some("u"), 6, &None));
-    let planned = store.outbox_list(Some(CommandState::Planned), 10).await.unwrap();
-    assert_eq!(planned.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["c9", "c7"]);
-    assert_eq!(store.outbox_take(1, LEASE).await.unwrap()[0].id.as_str(), "c7", "a lane keeps its order");
-    assert_eq!(store.table_counts().await.unwrap()["results"], 1);
-
-    // And it works on: the call under way ends, a new one begins.
-    store.journal_finish(&[answered("a", 3, "late")]).await.unwrap();
-    assert_eq!(store.journal_find(&step("a")).await.unwrap()[2].state, CallState::Answered);
-    store.journal_begin(&[reserved("b")]).await.unwrap();
-    assert_eq!(store.gauges().await.unwrap().calls, 1);
 }

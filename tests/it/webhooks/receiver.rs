@@ -39,8 +39,11 @@ struct Desk {
     seen: watch::Sender<Vec<HttpRequest>>,
 }
 
+/// Status, headers, and how long it takes.
+pub(crate) type Planned = (u16, &'static [(&'static str, &'static str)], Duration);
+
 impl Receiver {
-    pub(crate) async fn start(plan: &[(u16, &'static [(&'static str, &'static str)], Duration)]) -> Self {
+    pub(crate) async fn start(plan: &[Planned]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let (told, seen) = watch::channel(Vec::new());
