@@ -229,8 +229,8 @@ mod tests {
             }
         }
         let missing: Vec<_> = Reason::ALL.iter().filter(|reason| !shown.contains_key(reason)).collect();
-        // An object store, a killed process, a database that is away; and two deliveries that meet are told as a
-        // duplicate.
+        // An object store, a killed process, a database that is away, a provider that is down, a budget that is spent;
+        // and two deliveries that meet are told as a duplicate.
         let accidents = [
             Reason::ObjectMissing,
             Reason::ObjectRefused,
@@ -238,6 +238,8 @@ mod tests {
             Reason::StoreUnavailable,
             Reason::ObjectUnavailable,
             Reason::Busy,
+            Reason::RouteDown,
+            Reason::BudgetExhausted,
         ];
         assert_eq!(missing, accidents.iter().collect::<Vec<_>>());
     }
