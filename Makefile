@@ -40,7 +40,7 @@ fmt:
 	$(CARGO) fmt --check
 
 lint:
-	$(CARGO) clippy $(FLAGS) --all-targets -- -D warnings
+	$(CARGO) clippy $(FLAGS) --all-targets --test money --test live_model -- -D warnings
 
 doc:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(FLAGS) --no-deps --document-private-items

@@ -2,6 +2,7 @@
 //! `make test-live-model`, which starts the model beside it.
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "what a real model says is to be looked at")]
 
 use std::{sync::Arc, time::Duration};
 

@@ -148,7 +148,7 @@ async fn one_run(setup: &Setup, tenant: &str, run: usize, random: &mut Random) -
     // The moments are the matter of this test: nothing is waited for.
     let first = random.below(PROCESSES);
     let second = (first + 1 + random.below(PROCESSES - 1)) % PROCESSES;
-    let restart_after = (run % (RUNS / RESTARTED) == 0).then(|| random.below(500) as u64);
+    let restart_after = run.is_multiple_of(RUNS / RESTARTED).then(|| random.below(500) as u64);
     let mode = if random.below(2) == 0 { "fast" } else { "immediate" };
     let restart = async {
         if let Some(millis) = restart_after {

@@ -17,7 +17,8 @@ async fn a_minute_of_429_is_waited_out_on_both_servers() {
     #[expect(clippy::disallowed_methods, reason = "the test's own setting, given by `make test-money`")]
     let localstack = std::env::var("LONGSHORE_TEST_AWS").expect("LONGSHORE_TEST_AWS: run `make test-money`");
     let story = async |name: &str, kind: Kind, server: Option<&str>| {
-        let waited = outlasted(world(kind, server, "").await, rate_limit("2"), SPAN).await;
+        let world = Box::pin(world(kind, server, "")).await;
+        let waited = Box::pin(outlasted(world, rate_limit("2"), SPAN)).await;
         println!("{name}, {kind:?}: 60 s of 429");
         nothing_lost(&waited);
         assert_eq!(waited.failures, 0, "{name} {waited:?}");

@@ -40,6 +40,8 @@ async function answer(request, response) {
   const made = await completion.generateCompletionWithMeta(input, {
     maxTokens: Math.min(request.max_completion_tokens ?? request.max_tokens ?? 256, room),
     temperature: request.temperature ?? 0,
+    // Small models go round in circles otherwise.
+    repeatPenalty: { penalty: 1.15, lastTokens: 128 },
     grammar,
     customStopTriggers: ["<end_of_turn>", "<start_of_turn>"],
     signal: gone.signal,

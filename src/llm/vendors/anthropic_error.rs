@@ -65,7 +65,10 @@ fn class(status: u16, error: &Value) -> Rejection {
         Some("api_error" | "timeout_error" | "conflict_error") => Rejection::Transient,
         Some("not_found_error") => Rejection::NoSuchModel,
         Some("request_too_large") => Rejection::Permanent,
-        Some("invalid_request_error") => of_bad_request(error["message"].as_str().unwrap_or_default()),
+        // Under another status the word is a slip of somebody between.
+        Some("invalid_request_error") if matches!(status, 200..=299 | 400 | 413) => {
+            of_bad_request(error["message"].as_str().unwrap_or_default())
+        }
         _ => of_status(status),
     }
 }

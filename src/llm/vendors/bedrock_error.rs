@@ -61,6 +61,10 @@ pub(crate) fn in_stream<R: Debug + 'static>(error: &SdkError<Exception, R>) -> C
 fn answered(error: &impl ProvideErrorMetadata, raw: &HttpResponse) -> CallError {
     let (code, message) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
     let status = raw.status().as_u16();
+    // The SDK says so of a success that it cannot read: it was generated, and billed.
+    if raw.status().is_success() {
+        return CallError::Unknown(format!("HTTP {status} that cannot be read"));
+    }
     if code.is_empty() && is_from_a_gateway(status) {
         return unread(raw);
     }

@@ -81,7 +81,10 @@ fn class(status: u16, error: &Value) -> Rejection {
         Some("UNAVAILABLE") => Rejection::Overloaded,
         Some("INTERNAL" | "DEADLINE_EXCEEDED" | "ABORTED" | "CANCELLED" | "UNKNOWN") => Rejection::Transient,
         Some("INVALID_ARGUMENT") if is_too_long(error) => Rejection::ContextOverflow,
-        Some("INVALID_ARGUMENT" | "OUT_OF_RANGE" | "UNIMPLEMENTED") => Rejection::Permanent,
+        // Under another status the word is a slip of somebody between: a server that is down is not our fault.
+        Some("INVALID_ARGUMENT" | "OUT_OF_RANGE" | "UNIMPLEMENTED") if matches!(status, 200..=400) => {
+            Rejection::Permanent
+        }
         _ => of_status(status),
     }
 }

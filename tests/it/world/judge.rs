@@ -9,6 +9,7 @@ use std::{
 
 use longshore::{
     cli::dev::outside::{script::Service, world::Seen},
+    llm::prompts::fence,
     queue::contract::{BATCH, Depth, Queue as _},
 };
 
@@ -211,8 +212,7 @@ impl Case<'_> {
             let turns = seen.body["messages"].as_array().cloned().unwrap_or_default();
             let asked = turns.iter().find(|turn| turn["role"] == "user");
             let asked = asked.and_then(|turn| turn["content"].as_str()).unwrap_or_default();
-            let asked: serde_json::Value = serde_json::from_str(asked).unwrap_or_default();
-            let message = asked["message"].as_str().unwrap_or_default().to_owned();
+            let message = fence::inside(asked, "message").unwrap_or_default().to_owned();
             let step = if turns.len() > 2 { "message_reading.repair" } else { "message_reading" };
             match said.get(&message) {
                 Some(key) => {
