@@ -22,6 +22,7 @@ async fn a_minute_of_429_is_waited_out_on_both_servers() {
         println!("{name}, {kind:?}: 60 s of 429");
         nothing_lost(&waited);
         assert_eq!(waited.failures, 0, "{name} {waited:?}");
+        assert!(waited.deferrals > 0, "{name} {waited:?}");
     };
     tokio::join!(
         Box::pin(story("embedded queue", Kind::Sqlite, None)),

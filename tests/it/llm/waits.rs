@@ -24,12 +24,14 @@ on_both! {
 async fn a_model_that_asks_to_wait_is_waited_for(kind: Kind) {
     let waited = Box::pin(outlasted(world(kind, None, "").await, rate_limit("2"), SPAN)).await;
     nothing_lost(&waited);
+    // So short a time may pass at the gate, without a deferral.
     assert_eq!(waited.failures, 0, "{waited:?}");
 }
 
 async fn a_route_that_is_down_is_waited_for(kind: Kind) {
     let waited = Box::pin(outlasted(world(kind, None, BRISK).await, server_error(), SPAN)).await;
     nothing_lost(&waited);
+    assert!(waited.deferrals > 0, "{waited:?}");
     assert!(waited.receives < Some(SLOW), "receiving goes on as if nothing had happened: {waited:?}");
     // A probe a second, and those that were under way when it went down.
     assert!(waited.refused < 60, "{waited:?}");
