@@ -1,6 +1,7 @@
 //! What the gateway costs by itself: 500 calls in flight against a model that answers after a fixed time, within this
 //! process and over plain HTTP on loopback; with and without a rate limit. The bare model is measured in the same run
-//! and subtracted, and so are the durable journal writes, which are measured alone.
+//! and subtracted, and so are the durable journal writes, which are measured alone. Calls begin evenly over the time of
+//! an answer, as they do where 500 of them are under way; all at once would measure a wave that nobody sends.
 //!
 //! `LONGSHORE_BENCH_CALLS` sets how many calls (default 5000); with `LONGSHORE_TEST_POSTGRES` PostgreSQL is measured, too.
 
@@ -82,18 +83,19 @@ async fn compare(
     metrics: &PrometheusHandle,
 ) {
     let folder = tempfile::tempdir().unwrap();
-    // Before anything is in flight: what comes on top holds the model's side of it, too.
-    let idle = memory();
     let store = open(postgres, folder.path()).await;
     let provider = model.provider(way);
-    let bare = run(calls, |n| {
+    let idle = memory();
+    let (bare, bare_memory) = run_watched(calls, |n| {
         let provider = Arc::clone(&provider);
         async move { drop(provider.complete(&request(n)).await.unwrap()) }
     })
     .await;
     let writer = Arc::new(GroupCommit::start(&store, Duration::from_secs(60)));
     let journal = run(calls, |n| journal_alone(Arc::clone(&writer), n, model.delay())).await;
-    println!("{name}, {way:?}: bare {bare}");
+    // Both ends of the connection are in this process.
+    let connections = bare_memory.saturating_sub(idle) / IN_FLIGHT / 1024;
+    println!("{name}, {way:?}: bare {bare}, {connections} KiB a call, both ends");
     println!("{name}, {way:?}: journal writes alone {journal}");
     let mut free = 0.0;
     for limit in [None, Some(1_000_000)] {
@@ -101,17 +103,15 @@ async fn compare(
         let run_name = if limit.is_some() { "with a rate limit" } else { "without limits" };
         warm(&gateway, model, run_name).await;
         let before = Journal::read(metrics);
-        let loaded = Arc::new(AtomicUsize::new(0));
-        let watch = tokio::spawn(watch_memory(Arc::clone(&loaded)));
-        let gated = run(calls, |n| {
+        let resting = memory();
+        let (gated, loaded) = run_watched(calls, |n| {
             let gateway = Arc::clone(&gateway);
             let key = format!("{run_name}:{n}");
             async move { drop(gateway.ask(&context(&key), &question()).await.unwrap()) }
         })
         .await;
-        watch.abort();
         let waited = Journal::read(metrics).since(&before);
-        let per_call = loaded.load(Ordering::SeqCst).saturating_sub(idle) / IN_FLIGHT;
+        let per_call = loaded.saturating_sub(resting) / IN_FLIGHT;
         println!("{name}, {way:?}, {run_name}: {gated}");
         println!(
             "  own CPU {:.3} ms a call ({:.3} with the journal's); added latency {:.2} ms besides {:.2} ms of journal \
@@ -143,7 +143,9 @@ async fn warm(gateway: &Arc<Gateway>, model: &Model, run_name: &str) {
         join_all(asks).await;
     }
     model.takes(ANSWERS_AFTER);
-    println!("{:?}", gateway.health().first().map(|health| health.concurrency));
+    if let Some(health) = gateway.health().first() {
+        println!("  {} calls at once are allowed by now", health.concurrency);
+    }
 }
 
 struct Figures {
@@ -160,14 +162,27 @@ impl std::fmt::Display for Figures {
     }
 }
 
+/// As [`run`], with the most memory that was resident meanwhile.
+async fn run_watched<F: Future<Output = ()> + Send + 'static>(
+    calls: usize,
+    call: impl Fn(usize) -> F,
+) -> (Figures, usize) {
+    let most = Arc::new(AtomicUsize::new(0));
+    let watch = tokio::spawn(watch_memory(Arc::clone(&most)));
+    let figures = run(calls, call).await;
+    watch.abort();
+    (figures, most.load(Ordering::SeqCst))
+}
+
 /// So many calls, 500 of them at a time.
 async fn run<F: Future<Output = ()> + Send + 'static>(calls: usize, call: impl Fn(usize) -> F) -> Figures {
     let all: Vec<F> = (0..calls).map(call).collect();
     let all = Arc::new(std::sync::Mutex::new(all));
     let (cpu, begun) = (cpu(), Instant::now());
-    let lanes = (0..IN_FLIGHT).map(|_| {
+    let lanes = (0..IN_FLIGHT).map(|lane| {
         let all = Arc::clone(&all);
         tokio::spawn(async move {
+            tokio::time::sleep(ANSWERS_AFTER.mul_f64(lane as f64 / IN_FLIGHT as f64)).await;
             let mut took = Vec::new();
             loop {
                 let Some(call) = all.lock().unwrap().pop() else { return took };
