@@ -29,15 +29,6 @@ impl Journal {
     pub(crate) fn mean_ms(&self, calls: usize) -> f64 {
         self.0 * 1_000.0 / calls as f64
     }
-
-    /// The slowest kind of write.
-    pub(crate) fn p99_ms(metrics: &PrometheusHandle) -> f64 {
-        let text = metrics.render();
-        let p99 = text.lines().filter(|line| {
-            line.starts_with("longshore_llm_journal_seconds{") && line.contains("quantile=\"0.99\"")
-        });
-        p99.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).fold(0.0, f64::max) * 1_000.0
-    }
 }
 
 /// Milliseconds of both kinds of CPU time; the kernel counts in hundredths of a second.
