@@ -13,8 +13,7 @@ pub struct RateAsk {
     pub tokens_per_minute: Option<u32>,
     /// Requests wanted; negative gives back what was not used.
     pub requests: i64,
-    /// Tokens wanted; negative gives back what was not used, also when more was used than taken (the bucket then
-    /// stands below zero until time has filled it).
+    /// Tokens wanted; negative gives back what was not used.
     pub tokens: i64,
 }
 

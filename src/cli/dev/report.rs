@@ -205,7 +205,8 @@ fn verdict(summary: &Summary, lines: &Lines) {
     let tone = if summary.ok { Tone::Good } else { Tone::Bad };
     lines.heading(&lines.toned(&text, tone));
     lines.say(
-        "Not among them: crash_loop, which needs a killed process, and store_unavailable, a lost database.",
+        "Not among them: crash_loop, which needs a killed process; store_unavailable, a lost database; route_down and \
+         budget_exhausted, which wait for a provider or a new day.",
     );
     lines.heading("Where to look next");
     for command in &summary.next {

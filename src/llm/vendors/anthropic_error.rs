@@ -9,7 +9,11 @@ use crate::{
     domain::timestamp::Timestamp,
     http::Answer,
     llm::{
-        vendors::{anthropic_answer::word, exchange::is_from_a_gateway},
+        vendors::{
+            anthropic_answer::word,
+            by_status::{heeding, of_status},
+            exchange::is_from_a_gateway,
+        },
         wire::{CallError, Rejection},
     },
     retry::{RetryHints, http_date},
@@ -35,13 +39,7 @@ pub(crate) fn classify(answer: &Answer, body: Option<&Value>) -> CallError {
     }
     let told = told.unwrap_or(&Value::Null);
     let hints = RetryHints::read(|name| answer.header(name));
-    let class = match (class(answer.status, &told["error"]), hints.should_retry) {
-        (Rejection::Transient | Rejection::Overloaded | Rejection::RateLimited, Some(false)) => {
-            Rejection::NotAgain
-        }
-        (Rejection::Permanent, Some(true)) => Rejection::Transient,
-        (class, _) => class,
-    };
+    let class = heeding(hints.should_retry, class(answer.status, &told["error"]));
     let detail = detail(&format!("HTTP {}", answer.status), class, told);
     CallError::Rejected { class, detail, wait: hints.wait.or_else(|| exhausted_window(answer)) }
 }
@@ -80,19 +78,6 @@ fn of_bad_request(message: &str) -> Rejection {
         () if says(NO_CREDIT) => Rejection::OutOfMoney,
         () if says(TOO_LONG) => Rejection::ContextOverflow,
         () => Rejection::Permanent,
-    }
-}
-
-fn of_status(status: u16) -> Rejection {
-    match status {
-        401 | 403 => Rejection::Auth,
-        402 => Rejection::OutOfMoney,
-        404 => Rejection::NoSuchModel,
-        429 => Rejection::RateLimited,
-        503 | 529 => Rejection::Overloaded,
-        // 200: an error in a success answer, of a type that is not known.
-        200..=299 | 408 | 409 | 424 | 500.. => Rejection::Transient,
-        _ => Rejection::Permanent,
     }
 }
 

@@ -10,7 +10,10 @@ use aws_sdk_bedrockruntime::{
 
 use crate::{
     llm::{
-        vendors::exchange::is_from_a_gateway,
+        vendors::{
+            by_status::{heeding, of_status},
+            exchange::is_from_a_gateway,
+        },
         wire::{CallError, Rejection},
     },
     retry::RetryHints,
@@ -69,12 +72,7 @@ fn answered(error: &impl ProvideErrorMetadata, raw: &HttpResponse) -> CallError 
         return unread(raw);
     }
     let hints = RetryHints::read(|name| raw.headers().get(name));
-    let class = match (class(code, message).unwrap_or_else(|| of_status(status)), hints.should_retry) {
-        (Rejection::Transient | Rejection::Overloaded | Rejection::RateLimited, Some(false)) => {
-            Rejection::NotAgain
-        }
-        (class, _) => class,
-    };
+    let class = heeding(hints.should_retry, class(code, message).unwrap_or_else(|| of_status(status)));
     let detail = detail(&format!("HTTP {status}"), class, code, message);
     CallError::Rejected { class, detail, wait: hints.wait }
 }
@@ -125,18 +123,6 @@ fn class(code: &str, message: &str) -> Option<Rejection> {
         "ValidationException" => Rejection::Permanent,
         _ => return None,
     })
-}
-
-fn of_status(status: u16) -> Rejection {
-    match status {
-        401 | 403 => Rejection::Auth,
-        402 => Rejection::OutOfMoney,
-        404 => Rejection::NoSuchModel,
-        429 => Rejection::RateLimited,
-        503 | 529 => Rejection::Overloaded,
-        408 | 409 | 424 | 500.. => Rejection::Transient,
-        _ => Rejection::Permanent,
-    }
 }
 
 /// Messages about keys may repeat parts of them: left out.

@@ -7,7 +7,11 @@ use serde_json::Value;
 use crate::{
     http::Answer,
     llm::{
-        vendors::{exchange::is_from_a_gateway, gemini_answer::word},
+        vendors::{
+            by_status::{heeding, of_status},
+            exchange::is_from_a_gateway,
+            gemini_answer::word,
+        },
         wire::{CallError, Rejection},
     },
     retry::RetryHints,
@@ -49,13 +53,7 @@ fn classify(answer: &Answer, body: Option<&Value>) -> CallError {
     }
     let told = told.unwrap_or(&Value::Null);
     let hints = RetryHints::read(|name| answer.header(name));
-    let class = match (class(answer.status, told), hints.should_retry) {
-        (Rejection::Transient | Rejection::Overloaded | Rejection::RateLimited, Some(false)) => {
-            Rejection::NotAgain
-        }
-        (Rejection::Permanent, Some(true)) => Rejection::Transient,
-        (class, _) => class,
-    };
+    let class = heeding(hints.should_retry, class(answer.status, told));
     let detail = detail(&format!("HTTP {}", answer.status), class, told);
     CallError::Rejected { class, detail, wait: hints.wait.max(retry_delay(told)) }
 }
@@ -86,19 +84,6 @@ fn class(status: u16, error: &Value) -> Rejection {
             Rejection::Permanent
         }
         _ => of_status(status),
-    }
-}
-
-fn of_status(status: u16) -> Rejection {
-    match status {
-        401 | 403 => Rejection::Auth,
-        402 => Rejection::OutOfMoney,
-        404 => Rejection::NoSuchModel,
-        429 => Rejection::RateLimited,
-        503 | 529 => Rejection::Overloaded,
-        // 200: an error in a success answer, of a kind that is not known.
-        200..=299 | 408 | 409 | 424 | 499.. => Rejection::Transient,
-        _ => Rejection::Permanent,
     }
 }
 

@@ -11,6 +11,7 @@ mod bedrock_error;
 mod bedrock_handover;
 mod bedrock_stream;
 mod bedrock_tool;
+mod by_status;
 pub(crate) mod estimate;
 mod exchange;
 pub mod gemini;

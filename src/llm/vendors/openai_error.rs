@@ -8,7 +8,11 @@ use serde_json::Value;
 use crate::{
     http::Answer,
     llm::{
-        vendors::{exchange::is_from_a_gateway, wait_hint},
+        vendors::{
+            by_status::{heeding, of_status},
+            exchange::is_from_a_gateway,
+            wait_hint,
+        },
         wire::{CallError, Rejection},
     },
     retry::RetryHints,
@@ -73,13 +77,7 @@ pub(crate) fn classify(answer: &Answer, body: Option<&Value>) -> CallError {
         return CallError::Unknown(detail);
     }
     let told = told.unwrap_or_else(|| Told::page(&answer.body));
-    let class = match (class(answer.status, &told), hints.should_retry) {
-        (Rejection::Transient | Rejection::Overloaded | Rejection::RateLimited, Some(false)) => {
-            Rejection::NotAgain
-        }
-        (Rejection::Permanent, Some(true)) => Rejection::Transient,
-        (class, _) => class,
-    };
+    let class = heeding(hints.should_retry, class(answer.status, &told));
     let wait = hints.wait.or_else(|| wait_hint::exhausted_window(answer));
     rejected(&format!("HTTP {}", answer.status), class, &told, wait)
 }
@@ -104,19 +102,6 @@ fn class(status: u16, told: &Told) -> Rejection {
         Some(class) => class,
         None if status == 400 && told.param == TOO_LONG_PARAM => Rejection::ContextOverflow,
         None => of_status(status),
-    }
-}
-
-fn of_status(status: u16) -> Rejection {
-    match status {
-        401 | 403 => Rejection::Auth,
-        402 => Rejection::OutOfMoney,
-        404 => Rejection::NoSuchModel,
-        429 => Rejection::RateLimited,
-        503 | 529 => Rejection::Overloaded,
-        // 200: an error in a success answer, without a code that we know.
-        200..=299 | 408 | 409 | 424 | 500.. => Rejection::Transient,
-        _ => Rejection::Permanent,
     }
 }
 
