@@ -1,24 +1,16 @@
 //! The only outbound HTTP client: one pool, one set of time-outs, one answer to the question that matters
 //! for anything that must not happen twice: was the request written?
 
-use std::{
-    convert::Infallible,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll},
-    time::Duration,
-};
+pub mod handover;
+
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http_body::{Body, Frame, SizeHint};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use crate::crash_point;
+use crate::http::handover::{Handover, Watched};
 
 /// How others see us in their logs.
 const USER_AGENT: &str = concat!("longshore/", env!("CARGO_PKG_VERSION"));
@@ -128,12 +120,9 @@ impl Http {
     /// status is an answer, not an error.
     pub async fn post(&self, post: Post<'_>) -> Result<Answer, SendError> {
         let timeout = post.timeout;
-        let (request, taken) = self.request(post);
-        let response = request
-            .timeout(timeout)
-            .send()
-            .await
-            .map_err(|error| classify(&error, taken.load(Ordering::SeqCst)))?;
+        let (request, handover) = self.request(post);
+        let response =
+            request.timeout(timeout).send().await.map_err(|error| classify(&error, handover.happened()))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Answer { status, headers, body: read(response).await? })
     }
@@ -145,19 +134,20 @@ impl Http {
     /// As [`post`](Self::post); [`Opened`] tells what happens later.
     pub async fn open(&self, post: Post<'_>, idle: Duration) -> Result<Opened, SendError> {
         let timeout = post.timeout;
-        let (request, taken) = self.request(post);
+        let (request, handover) = self.request(post);
         let late = || {
             let text = "timed out".to_owned();
-            if taken.load(Ordering::SeqCst) { SendError::Unknown(text) } else { SendError::NotSent(text) }
+            if handover.happened() { SendError::Unknown(text) } else { SendError::NotSent(text) }
         };
         let sent = tokio::time::timeout(timeout, request.send()).await.map_err(|_| late())?;
-        let response = sent.map_err(|error| classify(&error, taken.load(Ordering::SeqCst)))?;
+        let response = sent.map_err(|error| classify(&error, handover.happened()))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Opened { status, headers, response, idle })
     }
 
-    fn request(&self, post: Post<'_>) -> (reqwest::RequestBuilder, Arc<AtomicBool>) {
-        let (body, taken) = Watched::new(post.json, post.written);
+    fn request(&self, post: Post<'_>) -> (reqwest::RequestBuilder, Handover) {
+        let handover = Handover::default();
+        let body = Watched::new(post.json.into(), handover.clone(), post.written);
         let mut request = self
             .client
             .post(post.url)
@@ -167,7 +157,7 @@ impl Http {
         if let Some(bearer) = post.bearer {
             request = request.bearer_auth(bearer.expose_secret());
         }
-        (request, taken)
+        (request, handover)
     }
 }
 
@@ -261,52 +251,4 @@ fn words(error: &reqwest::Error) -> String {
         cause = inner.source();
     }
     text
-}
-
-/// A body that knows whether it was taken. The connection's task takes its one frame, and in the same turn
-/// writes it to the socket: as long as nobody took it, the other side cannot have acted on it.
-///
-/// The crash point is reached from a task spawned while the frame is taken, which runs after that turn. So it
-/// lies after the write and, by microseconds on loopback, before or beside the answer: as near as a client
-/// that does not own the socket can come.
-struct Watched {
-    data: Option<Bytes>,
-    taken: Arc<AtomicBool>,
-    written: &'static str,
-}
-
-impl Watched {
-    fn new(json: Vec<u8>, written: &'static str) -> (Self, Arc<AtomicBool>) {
-        let taken = Arc::new(AtomicBool::new(false));
-        (Self { data: Some(json.into()), taken: Arc::clone(&taken), written }, taken)
-    }
-}
-
-impl Body for Watched {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(data) = self.data.take() else { return Poll::Ready(None) };
-        self.taken.store(true, Ordering::SeqCst);
-        if cfg!(feature = "crash-points") {
-            let written = self.written;
-            tokio::spawn(async move {
-                tokio::task::yield_now().await;
-                crash_point::reach(written);
-            });
-        }
-        Poll::Ready(Some(Ok(Frame::data(data))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.data.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64))
-    }
 }
