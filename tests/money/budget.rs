@@ -144,7 +144,9 @@ async fn one_run(setup: &Setup, tenant: &str, run: usize, random: &mut Random) -
     };
     let mut processes: Vec<Process> =
         (0..PROCESSES).map(|number| Process::start(&task(number), &[])).collect();
-    processes.iter_mut().for_each(Process::ready);
+    for process in &mut processes {
+        process.ready().await;
+    }
     // The moments are the matter of this test: nothing is waited for.
     let first = random.below(PROCESSES);
     let second = (first + 1 + random.below(PROCESSES - 1)) % PROCESSES;
@@ -161,7 +163,7 @@ async fn one_run(setup: &Setup, tenant: &str, run: usize, random: &mut Random) -
     let kills = async {
         for (victim, wait) in [first, second].into_iter().zip(waits) {
             tokio::time::sleep(Duration::from_millis(wait)).await;
-            killed += usize::from(processes[victim].kill());
+            killed += usize::from(processes[victim].kill().await);
         }
     };
     tokio::join!(restart, kills);

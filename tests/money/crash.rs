@@ -34,8 +34,8 @@ const POINTS: [&str; 8] = [
 const RUNS: usize = 25;
 /// Questions of one run; more than the last run's place in the order.
 const QUESTIONS: usize = 60;
-const AT_ONCE: usize = 8;
-/// Calls on the wire: fewer than are asked for, so that some stand reserved.
+const AT_ONCE: usize = 12;
+/// Calls on the wire: far fewer than are asked for, so that most stand reserved for a while, however busy the machine.
 const ON_THE_WIRE: u32 = 4;
 const RUNS_AT_ONCE: usize = 4;
 /// A call that is not answered by then is ambiguous.

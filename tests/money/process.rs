@@ -3,9 +3,8 @@
 //! gateway with its store that must not overspend, however it dies. (`tests/it/crash` kills the worker itself.)
 
 use std::{
-    io::{BufRead as _, BufReader},
     os::unix::process::ExitStatusExt as _,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{ExitStatus, Stdio},
     sync::Arc,
     time::Duration,
 };
@@ -13,6 +12,11 @@ use std::{
 use futures_util::future::join_all;
 use longshore::{domain::reason::Reason, llm::gateway::Gateway};
 use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
 
 use crate::bench::{Ask, Setup, put_off};
 
@@ -45,45 +49,32 @@ impl Process {
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .kill_on_drop(true)
             .spawn()
             .unwrap();
         Self(child)
     }
 
-    /// Blocks until it is about to ask, or gone.
-    pub(crate) fn ready(&mut self) {
+    /// Returns when it is about to ask, or gone.
+    pub(crate) async fn ready(&mut self) {
         let Some(output) = self.0.stdout.take() else { return };
         let mut lines = BufReader::new(output).lines();
-        while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.ends_with(READY))) {}
+        while lines.next_line().await.unwrap().is_some_and(|line| !line.ends_with(READY)) {}
         // The rest is read by nobody, and must not fill up.
-        std::thread::spawn(move || lines.for_each(drop));
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     }
 
     /// SIGKILL; false when it had ended before.
-    pub(crate) fn kill(&mut self) -> bool {
+    pub(crate) async fn kill(&mut self) -> bool {
         let alive = self.0.try_wait().unwrap().is_none();
-        self.0.kill().unwrap();
-        let status = self.0.wait().unwrap();
-        alive && status.signal() == Some(9)
+        self.0.start_kill().unwrap();
+        alive && self.0.wait().await.unwrap().signal() == Some(9)
     }
 
     /// How it ended, within a time.
     pub(crate) async fn ended(&mut self, within: Duration) -> ExitStatus {
-        let end = tokio::time::Instant::now() + within;
-        loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return status;
-            }
-            assert!(tokio::time::Instant::now() < end, "a process runs on after {within:?}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let ended = timeout(within, self.0.wait()).await;
+        ended.unwrap_or_else(|_| panic!("a process runs on after {within:?}")).unwrap()
     }
 }
 

@@ -97,8 +97,9 @@ impl Level {
         self.limit = self.limit.clamp(1.0, self.most);
     }
 
-    /// A call was refused as too much, or too fast.
-    pub(crate) fn overloaded(&mut self, call: Sent, now: Instant) {
+    /// A call was refused as too much, or too fast, as one of so many: which of two that left together arrives first,
+    /// and which is refused, nobody knows.
+    pub(crate) fn overloaded(&mut self, call: Sent, busy: u32, now: Instant) {
         let window = self.round_trip.max(SHORTEST_WINDOW);
         self.calm = 0;
         if self.last_cut.is_some_and(|cut| call.began < cut || now.saturating_duration_since(cut) < window) {
@@ -112,7 +113,7 @@ impl Level {
             (self.limit, self.failed_at, self.doubling) = (1.0, None, true);
             return;
         }
-        let busy = f64::from(call.busy);
+        let busy = f64::from(busy.max(call.busy));
         if busy >= level / 2.0 {
             let failed = busy.clamp(2.0, level);
             self.failed_at = Some(failed);
@@ -204,7 +205,7 @@ mod tests {
                     if busy > bears {
                         self.refused += 1;
                         let call = self.level.sent(now, busy);
-                        self.level.overloaded(call, now + Duration::from_millis(1));
+                        self.level.overloaded(call, busy, now + Duration::from_millis(1));
                         break;
                     }
                     self.wire.push(self.level.sent(now, busy));
@@ -257,14 +258,30 @@ mod tests {
         assert_eq!(level.limit(), 64);
         let later = now + Duration::from_secs(1);
         for _ in 0..30 {
-            level.overloaded(level.sent(later, 64), later);
+            level.overloaded(level.sent(later, 64), 64, later);
         }
         assert_eq!(level.limit(), 44);
-        level.overloaded(level.sent(later, 44), later + Duration::from_millis(999));
+        level.overloaded(level.sent(later, 44), 44, later + Duration::from_millis(999));
         assert_eq!(level.limit(), 44, "sent before the cut was felt");
         let call = level.sent(later + Duration::from_secs(1), 44);
-        level.overloaded(call, later + Duration::from_secs(2));
+        level.overloaded(call, 44, later + Duration::from_secs(2));
         assert_eq!(level.limit(), 30);
+    }
+
+    #[test]
+    fn the_level_that_failed_counts_who_left_a_moment_later() {
+        let now = Instant::now();
+        let mut level = Level::new(64);
+        let calls: Vec<_> = (1..=6).map(|busy| level.sent(now, busy)).collect();
+        for _ in 0..2 {
+            level.answered(calls[3], 4, now);
+        }
+        // Six are on the wire; the fifth of them is refused, because the sixth came before it.
+        level.overloaded(calls[4], 6, now);
+        for _ in 0..20 {
+            level.answered(level.sent(now, level.limit()), level.limit(), now);
+        }
+        assert_eq!(level.limit(), 5);
     }
 
     #[test]
@@ -288,7 +305,7 @@ mod tests {
                 let before = level.limit();
                 let call = level.sent(now, busy);
                 now += Duration::from_millis(millis);
-                if good { level.answered(call, busy, now) } else { level.overloaded(call, now) }
+                if good { level.answered(call, busy, now) } else { level.overloaded(call, busy, now) }
                 prop_assert!((1..=most).contains(&level.limit()));
                 prop_assert!(good || level.limit() <= before);
             }

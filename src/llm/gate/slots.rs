@@ -85,7 +85,7 @@ impl Slots {
         places.on_wire = busy.saturating_sub(1);
         match load {
             Load::Answered => places.level.answered(call, busy, now),
-            Load::Overloaded => places.level.overloaded(call, now),
+            Load::Overloaded => places.level.overloaded(call, busy, now),
             Load::Silent => {}
         }
     }
