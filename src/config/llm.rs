@@ -241,7 +241,8 @@ impl<'de> Deserialize<'de> for ProviderSettings {
 /// Signed requests that we send: alerts, and answers of chats.
 #[derive(Clone, Debug, Config)]
 pub struct WebhookSettings {
-    /// Where alerts go: budgets at 80 % and 100 %. Absent: they are counted and logged only.
+    /// Where alerts go: budgets at 80 % and 100 %, models that are down, dead letters. Absent: they are counted and
+    /// logged only.
     /// Example: `"https://hooks.example.com/longshore"`
     #[config(env = "LONGSHORE_WEBHOOKS_ALERT_URL")]
     pub alert_url: Option<String>,

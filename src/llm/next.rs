@@ -156,10 +156,8 @@ impl Retry<'_> {
     }
 
     fn too_fast(&self, detail: String, hint: Option<Duration>) -> Next {
-        let long = hint.is_some_and(|hint| hint > PATIENCE);
-        if long || self.last {
-            let failure = Failure::new(Reason::RateLimited, detail).wait(hint.unwrap_or(SLOW_DOWN));
-            return Next::Over(Gave::new(Why::Busy, failure));
+        if self.last || hint.is_some_and(|hint| hint > PATIENCE) {
+            return not_now(detail, hint);
         }
         Next::Again(self.model.policy.delay(self.tried.times, hint))
     }
@@ -169,6 +167,12 @@ impl Retry<'_> {
         let wait = self.shut.as_ref().map_or(wait, |shut| shut.wait.max(wait));
         Next::Over(Gave::new(Why::Down, Failure::new(Reason::RouteDown, detail).wait(wait)))
     }
+}
+
+/// The event waits for it, and that is no failure of the event.
+fn not_now(detail: String, hint: Option<Duration>) -> Next {
+    let failure = Failure::new(Reason::RateLimited, detail).wait(hint.unwrap_or(SLOW_DOWN));
+    Next::Over(Gave::new(Why::Busy, failure))
 }
 
 fn no_answer(error: CallError, retry: &Retry<'_>) -> Next {
@@ -181,6 +185,7 @@ fn no_answer(error: CallError, retry: &Retry<'_>) -> Next {
         CallError::Rejected { class, detail, wait } => match class {
             Rejection::Transient | Rejection::Overloaded => retry.failed(detail, wait),
             Rejection::RateLimited => retry.too_fast(detail, wait),
+            Rejection::NotNow => not_now(detail, wait),
             Rejection::NotAgain => Next::Over(retry.exhausted(detail, wait)),
             Rejection::OutOfMoney | Rejection::QuotaSpent => retry.away(detail, no_credit(class, wait)),
             Rejection::Auth => retry.away(format!("the key is refused: {detail}"), KEY_REFUSED),
@@ -235,7 +240,7 @@ pub(crate) fn verdict(result: &Result<Completion, CallError>) -> (Verdict, bool,
         CallError::Rejected { class, detail, wait } => {
             let verdict = match class {
                 Rejection::Transient | Rejection::Overloaded | Rejection::NotAgain => failed(),
-                Rejection::RateLimited => Verdict::TooFast(*wait),
+                Rejection::RateLimited | Rejection::NotNow => Verdict::TooFast(*wait),
                 Rejection::OutOfMoney | Rejection::QuotaSpent => {
                     Verdict::Away(no_credit(*class, *wait), detail.clone())
                 }
@@ -245,7 +250,8 @@ pub(crate) fn verdict(result: &Result<Completion, CallError>) -> (Verdict, bool,
                 | Rejection::NoSuchModel
                 | Rejection::Permanent => Verdict::Well,
             };
-            let overloaded = matches!(class, Rejection::RateLimited | Rejection::Overloaded);
+            let overloaded =
+                matches!(class, Rejection::RateLimited | Rejection::NotNow | Rejection::Overloaded);
             (verdict, overloaded, Used::Nothing)
         }
     }
@@ -336,6 +342,7 @@ mod tests {
             (Rejection::QuotaSpent, Why::Down, Reason::RouteDown),
             (Rejection::Auth, Why::Down, Reason::RouteDown),
             (Rejection::NotAgain, Why::Failed, Reason::LlmUnavailable),
+            (Rejection::NotNow, Why::Busy, Reason::RateLimited),
             (Rejection::Blocked, Why::Refused, Reason::LlmRefused),
             (Rejection::ContextOverflow, Why::TooLong, Reason::VendorRefused),
             (Rejection::NoSuchModel, Why::NoSuchModel, Reason::VendorRefused),

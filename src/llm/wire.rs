@@ -123,6 +123,8 @@ pub enum Rejection {
     NotAgain,
     /// Too fast: requests or tokens of this minute.
     RateLimited,
+    /// Too fast, and the provider asks not to repeat the call at once (`x-should-retry: false`): the event waits.
+    NotNow,
     /// The quota of the day: not within this event's patience.
     QuotaSpent,
     /// Credit, spend or usage limit: waiting minutes does not help, asking again never does.

@@ -58,9 +58,10 @@ pub trait LlmStore: Send + Sync + 'static {
 
     /// Sets a limit, or changes it; what was spent and set aside in its window stays. Where its window begins elsewhere
     /// from now on (another time zone), what was spent and set aside in the one that it leaves counts in the new one,
-    /// too. A limit below what is spent alerts at once. Audited.
+    /// too. A limit below what is spent alerts at once. Events of the tenant that are parked for want
+    /// of a budget are due now. Audited.
     async fn budget_set(&self, budget: &Budget, actor: &str) -> Result<()>;
-    /// Removes a limit; false when there is none. Audited.
+    /// Removes a limit; false when there is none. What is parked for want of a budget is due now. Audited.
     async fn budget_remove(&self, tenant: &TenantId, period: Period, actor: &str) -> Result<bool>;
     /// Limits with what is left of them now, by tenant and period.
     async fn budgets(&self, tenant: Option<&TenantId>) -> Result<Vec<BudgetStatus>>;

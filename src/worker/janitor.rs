@@ -1,5 +1,5 @@
-//! Small regular work: the store's upkeep, calls that nobody ended, models that went down, gauges, and copies on the
-//! DLQ whose dead letter is closed.
+//! Small regular work: the store's upkeep, calls that nobody ended, models that went down, dead letters that are new,
+//! gauges, and copies on the DLQ whose dead letter is closed.
 
 use std::{
     collections::HashSet,
@@ -15,7 +15,9 @@ use crate::{
         delivery::{Delivery, Receipt},
     },
     queue::contract::{BATCH, QueueError},
-    worker::{model_watch::ModelWatch, parts::Context, pipeline::DEAD_ATTRIBUTE},
+    worker::{
+        dead_letter_watch::DeadLetterWatch, model_watch::ModelWatch, parts::Context, pipeline::DEAD_ATTRIBUTE,
+    },
 };
 
 /// Longest time between two rounds of upkeep; leases that are shorter are looked after as often.
@@ -32,12 +34,12 @@ const SWEEP_VISIBILITY: Duration = Duration::from_secs(30);
 /// Keeps house until told to stop. A round that is under way then is dropped: whatever holds it up, such as a
 /// lock of a worker that hangs, must not hold up the end.
 pub(super) async fn keep_house_until_stopped(context: Arc<Context>) {
-    let (mut depth_read, mut models) = (None, ModelWatch::default());
+    let (mut depth_read, mut watches) = (None, Watches::default());
     loop {
         tokio::select! {
             biased;
             () = context.stopping.cancelled() => return,
-            () = round(&context, &mut depth_read, &mut models) => {}
+            () = round(&context, &mut depth_read, &mut watches) => {}
         }
         tokio::select! {
             () = context.stopping.cancelled() => return,
@@ -46,9 +48,17 @@ pub(super) async fn keep_house_until_stopped(context: Arc<Context>) {
     }
 }
 
-async fn round(context: &Arc<Context>, depth_read: &mut Option<Instant>, models: &mut ModelWatch) {
-    models.look(context);
+/// What somebody is told of.
+#[derive(Default)]
+struct Watches {
+    models: ModelWatch,
+    dead_letters: DeadLetterWatch,
+}
+
+async fn round(context: &Arc<Context>, depth_read: &mut Option<Instant>, watches: &mut Watches) {
+    watches.models.look(context);
     upkeep(context).await;
+    measure(context, &mut watches.dead_letters).await;
     end_lapsed_calls(context).await;
     context.rates.forget_idle();
     let every = if context.slots.in_hand() > BATCH { DEPTH_UNDER_LOAD } else { DEPTH_IDLE };
@@ -63,7 +73,6 @@ async fn round(context: &Arc<Context>, depth_read: &mut Option<Instant>, models:
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "gauges are floats; counts stay far below 2^52")]
 async fn upkeep(context: &Context) {
     let store = &context.parts.store;
     if let Err(error) = store.maintain().await {
@@ -72,8 +81,13 @@ async fn upkeep(context: &Context) {
     if let Err(error) = context.clock.refresh(&**store).await {
         tracing::warn!(%error, "the database's clock was not read");
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats; counts stay far below 2^52")]
+async fn measure(context: &Arc<Context>, dead_letters: &mut DeadLetterWatch) {
     metrics::gauge!("longshore_messages_in_flight").set(context.slots.in_hand() as f64);
-    if let Ok(gauges) = store.gauges().await {
+    if let Ok(gauges) = context.parts.store.gauges().await {
+        dead_letters.look(context, &gauges.dead_letters);
         metrics::gauge!("longshore_parked").set(gauges.parked as f64);
         metrics::gauge!("longshore_outbox", "state" => "planned").set(gauges.planned as f64);
         metrics::gauge!("longshore_outbox", "state" => "unknown").set(gauges.unknown as f64);

@@ -2,8 +2,10 @@
 
 mod abuse;
 mod admit;
+mod alerts;
 mod commit;
 mod dead_letter_copy;
+mod dead_letter_watch;
 mod janitor;
 mod lanes;
 mod lease;

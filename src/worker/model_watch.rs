@@ -1,23 +1,17 @@
 //! Watches the models of this process: a signed alert, once for each outage.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::json;
 
 use crate::{
-    domain::{
-        command::{Sent, WebhookTarget},
-        ids::CommandId,
-    },
+    domain::ids::CommandId,
     llm::contract::{ModelHealth, ModelState},
-    retry::RetryPolicy,
-    worker::parts::Context,
+    worker::{alerts, parts::Context},
 };
 
 /// Type of the alert.
 const MODEL_DOWN: &str = "longshore.model.down.v1";
-/// Tries of one alert. It is not kept beyond them: the gauge and `/readyz` go on saying it.
-const TRIES: u32 = 5;
 
 /// The outages that were told.
 #[derive(Default)]
@@ -31,9 +25,7 @@ impl ModelWatch {
         let models = context.parts.tools.gateway.health();
         for model in self.went_down(&models) {
             tracing::error!(model = model.name, why = model.why, "a model is down");
-            if context.parts.webhooks.has_alert_url() {
-                tokio::spawn(alert(Arc::clone(context), model.clone()));
-            }
+            alert(context, model);
         }
     }
 
@@ -53,7 +45,7 @@ impl ModelWatch {
     }
 }
 
-async fn alert(context: Arc<Context>, model: ModelHealth) {
+fn alert(context: &Arc<Context>, model: &ModelHealth) {
     let at = context.parts.clock.now();
     let id = CommandId(format!("model_down:{}:{}", model.name, at.0));
     let data = json!({
@@ -64,19 +56,7 @@ async fn alert(context: Arc<Context>, model: ModelHealth) {
         "asked_again_in_seconds": model.opens_in_seconds,
         "at": at.to_string(),
     });
-    let backoff = RetryPolicy::new(Duration::from_secs(1), Duration::from_secs(60));
-    for attempt in 1..=TRIES {
-        let wait = match context.parts.webhooks.send(&id, &WebhookTarget::Alerts, MODEL_DOWN, &data).await {
-            Sent::NotSent { wait, .. } => wait,
-            Sent::Unknown { .. } => None,
-            Sent::Sent { .. } | Sent::Refused { .. } | Sent::Dropped { .. } => return,
-        };
-        tokio::select! {
-            () = context.stopping.cancelled() => return,
-            () = tokio::time::sleep(backoff.delay(attempt, wait)) => {}
-        }
-    }
-    tracing::warn!(model = model.name, "the alert was not taken");
+    alerts::tell(context, id, MODEL_DOWN, data);
 }
 
 #[cfg(test)]

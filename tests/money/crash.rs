@@ -37,7 +37,8 @@ const QUESTIONS: usize = 60;
 const AT_ONCE: usize = 12;
 /// Calls on the wire: far fewer than are asked for, so that most stand reserved for a while, however busy the machine.
 const ON_THE_WIRE: u32 = 4;
-const RUNS_AT_ONCE: usize = 4;
+/// Most of a run is waiting: for reservations and calls of the dead to lapse.
+const RUNS_AT_ONCE: usize = 8;
 /// A call that is not answered by then is ambiguous.
 const TIMEOUT: Duration = Duration::from_millis(800);
 const TO_THE_POINT: Duration = Duration::from_secs(60);

@@ -19,9 +19,8 @@ pub(crate) fn of_status(status: u16) -> Rejection {
 /// The provider's word on repeating stands over what its error is called (anthropic-sdk-python 0.121, openai-python 3.3).
 pub(crate) fn heeding(should_retry: Option<bool>, class: Rejection) -> Rejection {
     match (class, should_retry) {
-        (Rejection::Transient | Rejection::Overloaded | Rejection::RateLimited, Some(false)) => {
-            Rejection::NotAgain
-        }
+        (Rejection::Transient | Rejection::Overloaded, Some(false)) => Rejection::NotAgain,
+        (Rejection::RateLimited, Some(false)) => Rejection::NotNow,
         (Rejection::Permanent, Some(true)) => Rejection::Transient,
         (class, _) => class,
     }

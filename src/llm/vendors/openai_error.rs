@@ -325,8 +325,10 @@ mod tests {
             ("x-ratelimit-reset-tokens", "6m0s"),
         ];
         assert_eq!(of(429, windows, None).1, Some(Duration::from_secs(360)));
-        for status in [429, 500, 503] {
-            assert_eq!(of(status, &[("x-should-retry", "false")], None).0, Rejection::NotAgain, "{status}");
+        for (status, class) in
+            [(429, Rejection::NotNow), (500, Rejection::NotAgain), (503, Rejection::NotAgain)]
+        {
+            assert_eq!(of(status, &[("x-should-retry", "false")], None).0, class, "{status}");
         }
         assert_eq!(of(400, &[("x-should-retry", "true")], None).0, Rejection::Transient);
         let broke = error("insufficient_quota", "insufficient_quota");

@@ -7,13 +7,14 @@ use crate::{
         budget::{Budget, BudgetStatus, Period},
         ids::TenantId,
         money::Money,
+        reason::Reason,
     },
     store::{
         budget_rows::{self, Alert, Ended, Standing, Window, WindowKey, Windows, tenant_text},
         postgres::{
             audit,
             db::{Step, calendar, clean, column, time},
-            plan,
+            parked, plan,
         },
         rows::AuditEntry,
     },
@@ -189,6 +190,7 @@ pub(super) async fn set(tx: &mut PgConnection, new: &Budget, actor: &str) -> Ste
     write(tx, &windows).await?;
     tell(tx, &alerts).await?;
     audit::insert(tx, &[entry(actor, "budget_set", &new.tenant, budget_rows::described(new))]).await?;
+    parked::due_now(tx, &new.tenant, Reason::BudgetExhausted).await?;
     Ok(alerts)
 }
 
@@ -221,6 +223,7 @@ pub(super) async fn remove(
         return Ok(false);
     }
     audit::insert(tx, &[entry(actor, "budget_remove", tenant, period.name().to_owned())]).await?;
+    parked::due_now(tx, tenant, Reason::BudgetExhausted).await?;
     Ok(true)
 }
 

@@ -5,12 +5,28 @@ use std::time::Duration;
 use sqlx::{PgConnection, PgPool, Row as _};
 
 use crate::{
-    domain::ids::{EventKey, Revision},
+    domain::{
+        ids::{EventKey, Revision, TenantId},
+        reason::Reason,
+    },
     store::{
         contract::Wake,
-        postgres::db::{Step, left, micros},
+        postgres::db::{Step, clean, left, micros},
     },
 };
+
+/// What a tenant's events wait for may be over: all that wait for this reason are due now.
+pub(super) async fn due_now(tx: &mut PgConnection, tenant: &TenantId, reason: Reason) -> Step<()> {
+    sqlx::query(
+        "UPDATE parked p SET due_at = clock_timestamp() FROM inbox i
+         WHERE i.key = p.key AND p.due_at > clock_timestamp() AND i.tenant = $1 AND i.reason = $2",
+    )
+    .bind(clean(tenant.as_str()))
+    .bind(reason.code())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
 
 /// Due events whose last wake is old enough; marks them. Two schedulers at once get different ones.
 pub(super) async fn wakes_due(tx: &mut PgConnection, limit: i64, resend: Duration) -> Step<Vec<Wake>> {

@@ -8,6 +8,7 @@ use crate::{
         budget::{Budget, BudgetStatus, Period},
         ids::TenantId,
         money::Money,
+        reason::Reason,
         timestamp::Timestamp,
     },
     store::{
@@ -17,7 +18,7 @@ use crate::{
         sqlite::{
             audit,
             db::{Db, Tx, failed, get, time},
-            plan,
+            parked, plan,
         },
     },
 };
@@ -198,6 +199,7 @@ pub(super) async fn set(db: &Db, new: &Budget, actor: &str) -> Result<()> {
     tell(&mut tx, &alerts).await?;
     let detail = budget_rows::described(new);
     audit::insert(&mut tx, &[entry(actor, "budget_set", &new.tenant, detail)]).await?;
+    parked::due_now(&mut tx, &new.tenant, Reason::BudgetExhausted).await?;
     tx.commit().await?;
     budget_rows::count_alerts(&alerts);
     Ok(())
@@ -225,6 +227,7 @@ pub(super) async fn remove(db: &Db, tenant: &TenantId, period: Period, actor: &s
         return Ok(false);
     }
     audit::insert(&mut tx, &[entry(actor, "budget_remove", tenant, period.name().to_owned())]).await?;
+    parked::due_now(&mut tx, tenant, Reason::BudgetExhausted).await?;
     tx.commit().await?;
     Ok(true)
 }

@@ -10,7 +10,8 @@ use sqlx::sqlite::SqliteRow;
 use crate::{
     domain::{
         event::Event,
-        ids::{EventKey, Revision},
+        ids::{EventKey, Revision, TenantId},
+        reason::Reason,
     },
     store::{
         contract::{Result, StoreError, Wake, WakeClaim},
@@ -29,6 +30,17 @@ const DUE: &str = "
 const WOKEN: &str = "UPDATE parked SET woken_at = ?2 WHERE key IN (SELECT value FROM json_each(?1))";
 
 const UNPARK: &str = "DELETE FROM parked WHERE key IN (SELECT value FROM json_each(?1))";
+
+const DUE_NOW: &str = "
+    UPDATE parked SET due_at = ?1 WHERE due_at > ?1 AND key IN (
+        SELECT p.key FROM parked p JOIN inbox i ON i.key = p.key WHERE i.tenant = ?2 AND i.reason = ?3)";
+
+/// What a tenant's events wait for may be over: all that wait for this reason are due now.
+pub(super) async fn due_now(tx: &mut Tx, tenant: &TenantId, reason: Reason) -> Result<()> {
+    let due = sqlx::query(DUE_NOW).bind(tx.now).bind(tenant.as_str()).bind(reason.code());
+    due.execute(tx.on()).await.map_err(failed)?;
+    Ok(())
+}
 
 pub(super) async fn wakes_due(db: &Db, limit: i64, resend: Duration) -> Result<Vec<Wake>> {
     let mut tx = db.write().await?;

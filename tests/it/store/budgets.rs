@@ -8,10 +8,13 @@ use longshore::{
         budget::{Budget, BudgetMode, BudgetStatus, Period},
         call::{Begun, CallEnd, CallResult, CallStart, Opens},
         command::{Action, CommandState, WebhookTarget},
+        ids::Revision,
         money::Money,
+        outcome::{Fence, Verdict},
+        reason::Reason,
         timestamp::Timestamp,
     },
-    store::contract::{Store, StoreError},
+    store::contract::{Store, StoreError, Wake, WakeClaim},
 };
 
 const DOLLAR: i64 = 1_000_000_000_000;
@@ -288,6 +291,30 @@ pub(super) async fn a_budget_can_be_removed(h: &Harness) {
     assert_eq!(h.store.budgets(None).await.unwrap().len(), 1);
     assert_eq!(h.store.budgets(Some(&"other".into())).await.unwrap(), []);
     assert_eq!(h.audit(TENANT).await, ["budget_set", "budget_remove", "budget_set"]);
+}
+
+pub(super) async fn a_changed_limit_wakes_who_waits_for_it(h: &Harness) {
+    let at = h.store.now().await.unwrap().plus(DAY);
+    for (id, reason) in [("poor", Reason::BudgetExhausted), ("early", Reason::NotDue)] {
+        settled(h, id, Verdict::Defer { at, failure: failure(reason), park: true }).await;
+    }
+    let woken = async || {
+        let due = h.store.wakes_due(10, Duration::ZERO).await.unwrap();
+        due.into_iter().map(|wake| wake.key).collect::<Vec<_>>()
+    };
+    h.store.budget_set(&Budget { tenant: "other".into(), ..strict(cents(1)) }, "anna").await.unwrap();
+    assert_eq!(woken().await, [], "the limit of somebody else");
+    set(h, &strict(cents(100))).await;
+    assert_eq!(woken().await, [key("poor")]);
+    let wakes = [Wake { key: key("poor"), revision: Revision(0) }];
+    let WakeClaim::Mine(_, work) = h.store.claim_wakes(&wakes, DAY, true).await.unwrap().remove(0) else {
+        panic!("not to be had")
+    };
+    let failure = failure(Reason::BudgetExhausted);
+    assert_eq!(settle_one(h, &work.held, Verdict::Defer { at, failure, park: true }).await, Fence::Committed);
+    assert_eq!(woken().await, []);
+    assert!(h.store.budget_remove(&tenant(), Period::Month, "anna").await.unwrap());
+    assert_eq!(woken().await, [key("poor")], "without a limit there is nothing to wait for");
 }
 
 pub(super) async fn an_impossible_budget_is_refused(h: &Harness) {

@@ -107,6 +107,7 @@ on_both! { Harness:
         alerts_are_told_once_for_each_level
         several_levels_at_once_are_told_each
         a_budget_can_be_removed
+        a_changed_limit_wakes_who_waits_for_it
         an_impossible_budget_is_refused
         thirty_two_at_once_never_go_over
         alerts_are_told_once_by_many
