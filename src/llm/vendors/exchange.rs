@@ -19,7 +19,7 @@ pub(crate) enum Reply {
 }
 
 /// Sends it. With `idle` the answer is read while it is made; an error, and a server that answers such a request in
-/// one piece, are whole all the same.
+/// one piece, are whole all the same: a whole answer is proof enough of being whole, and it is paid for.
 ///
 /// # Errors
 /// [`CallError::NotSent`] or [`CallError::Unknown`].

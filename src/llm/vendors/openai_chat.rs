@@ -118,10 +118,11 @@ impl Provider for OpenAiChat {
                 openai_events::read(opened, request, pieces, since, ChatStream::default()).await
             }
             (Reply::Events(_), None) => Err(unasked()),
-            (Reply::Whole(answer, json), stream) => {
+            (Reply::Whole(answer, json), pieces) => {
                 let json = success(&answer, json)?;
                 let completion = openai_answer::read(&answer, &json, request);
-                if stream.is_some() { Err(openai_events::no_stream(completion)) } else { Ok(completion) }
+                pieces.iter().for_each(|pieces| (pieces.0)(&completion.text));
+                Ok(completion)
             }
         }
     }

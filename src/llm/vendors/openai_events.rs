@@ -90,12 +90,6 @@ fn interrupted(detail: String, partial: Completion) -> CallError {
     CallError::Interrupted { detail, partial: Box::new(Completion { finish, ..partial }) }
 }
 
-/// An answer in one piece to a request for a stream: billed, but a server that overlooks what it is asked is not
-/// believed. Its counts are kept.
-pub(crate) fn no_stream(completion: Completion) -> CallError {
-    interrupted("answered in one piece, not as a stream".to_owned(), completion)
-}
-
 /// A stream that nobody asked for.
 pub(crate) fn unasked() -> CallError {
     CallError::Unknown("a stream that was not asked for".to_owned())

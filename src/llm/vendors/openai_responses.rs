@@ -110,13 +110,14 @@ impl Provider for OpenAiResponses {
                 openai_events::read(opened, request, pieces, since, ResponseStream::default()).await
             }
             (Reply::Events(_), None) => Err(unasked()),
-            (Reply::Whole(answer, json), stream) => {
+            (Reply::Whole(answer, json), pieces) => {
                 let json = success(&answer, json)?;
                 let completion = answers::read(&json, request, answers::Said::default())?;
                 let request_id = answer.header("x-request-id").map(str::to_owned);
                 let completion =
                     Completion { request_id: request_id.or(completion.request_id), ..completion };
-                if stream.is_some() { Err(openai_events::no_stream(completion)) } else { Ok(completion) }
+                pieces.iter().for_each(|pieces| (pieces.0)(&completion.text));
+                Ok(completion)
             }
         }
     }

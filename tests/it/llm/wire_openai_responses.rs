@@ -196,8 +196,8 @@ async fn a_smaller_server_is_understood() {
 }
 
 #[tokio::test]
-async fn what_is_no_stream_is_no_answer() {
-    let (result, _) = ask(Said::json(200, &response("completed", "Ten."))).await;
-    let (_, partial) = interrupted(result);
-    assert_eq!((partial.text.as_str(), partial.usage), ("Ten.", USED));
+async fn a_whole_answer_instead_of_a_stream_is_not_bought_again() {
+    let (result, came) = ask(Said::json(200, &response("completed", "Ten."))).await;
+    let whole = result.unwrap();
+    assert_eq!((whole.text.as_str(), whole.usage, came.as_str()), ("Ten.", USED, "Ten."));
 }

@@ -213,11 +213,14 @@ async fn an_error_in_the_stream_is_what_it_is_until_something_was_made() {
 }
 
 #[tokio::test]
-async fn what_is_no_stream_is_no_answer() {
+async fn what_is_no_stream_is_taken_when_it_is_whole() {
     let (result, came) = ask(Said::json(200, &completion("Ten.", &json!("stop")))).await;
-    let (_, partial) = interrupted(result);
-    assert_eq!((partial.usage, partial.usage_source), (USED, UsageSource::Provider), "billed all the same");
-    assert_eq!((partial.text.as_str(), came.as_str()), ("Ten.", ""));
+    let whole = result.unwrap();
+    assert_eq!((whole.usage, whole.usage_source), (USED, UsageSource::Provider));
+    assert_eq!((whole.text.as_str(), came.as_str()), ("Ten.", "Ten."), "billed: not to be bought again");
+    let text = completion("Ten.", &json!("stop")).to_string();
+    let (result, _) = ask(Said::bytes(200, "application/json", text[..text.len() - 1].into())).await;
+    assert!(matches!(result, Err(CallError::Unknown(_))), "cut");
     let (result, _) = ask(Said::bytes(200, "text/html", b"<html>data: [DONE]\n\n</html>".to_vec())).await;
     assert!(matches!(result, Err(CallError::Unknown(_))));
     let limited = Said::json(429, &error("requests", "rate_limit_exceeded")).header("retry-after", "2");
