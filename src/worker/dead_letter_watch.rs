@@ -33,14 +33,14 @@ struct Told {
 impl DeadLetterWatch {
     /// Looks at how many are open, by reason.
     pub(super) fn look(&mut self, context: &Arc<Context>, open: &BTreeMap<String, i64>) {
-        for (reason, open) in self.to_tell(open, Instant::now()) {
+        for (reason, open) in self.news(open, Instant::now()) {
             tracing::error!(reason, open, "dead letters are waiting to be looked at");
             alert(context, &reason, open);
         }
     }
 
     /// The reasons that have more than were told, unless they were told a short while ago.
-    fn to_tell(&mut self, open: &BTreeMap<String, i64>, now: Instant) -> Vec<(String, i64)> {
+    fn news(&mut self, open: &BTreeMap<String, i64>, now: Instant) -> Vec<(String, i64)> {
         for (reason, told) in &mut self.told {
             // Those that were replayed meanwhile may come back, and count as new then.
             told.open = told.open.min(open.get(reason).copied().unwrap_or(0));
@@ -49,15 +49,15 @@ impl DeadLetterWatch {
             Some(told) => open > told.open && now.saturating_duration_since(told.at) >= QUIET,
             None => open > 0,
         };
-        let news: Vec<_> = open
+        let found: Vec<_> = open
             .iter()
             .filter(|(reason, open)| is_news(reason, **open))
             .map(|(r, n)| (r.clone(), *n))
             .collect();
-        for (reason, open) in &news {
+        for (reason, open) in &found {
             self.told.insert(reason.clone(), Told { open: *open, at: now });
         }
-        news
+        found
     }
 }
 
@@ -87,7 +87,7 @@ mod tests {
         let (mut watch, start) = (DeadLetterWatch::default(), Instant::now());
         let mut told = |minutes: u64, open: &[(&str, i64)]| {
             let open: BTreeMap<String, i64> = open.iter().map(|(r, n)| ((*r).to_owned(), *n)).collect();
-            watch.to_tell(&open, start + Duration::from_secs(60 * minutes))
+            watch.news(&open, start + Duration::from_secs(60 * minutes))
         };
         let one = |reason: &str, open| vec![(reason.to_owned(), open)];
         assert_eq!(told(0, &[]), []);

@@ -42,19 +42,23 @@ const TAKE_BACK: &str = "
     DELETE FROM llm_journal WHERE (event_key, step, input_hash, attempt) IN (
         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[]))";
 
+// A call is found by its name. That is why `SEND` and `FINISH` say which states it must not have: said the other way
+// round, the planner takes the index of calls under way for a shortcut, and each call reads all its dead entries.
+
 /// One whose time has passed is not sent any more: another owner may be about to buy the step.
 const SEND: &str = "
     WITH sent AS MATERIALIZED (
         SELECT j.event_key, j.step, j.input_hash, j.attempt FROM llm_journal j
         JOIN unnest($1::text[], $2::text[], $3::text[], $4::int[]) AS c (event_key, step, input_hash, attempt)
             USING (event_key, step, input_hash, attempt)
-        WHERE j.state = 'reserved'
+        WHERE j.state NOT IN ('sent', 'answered', 'failed', 'ambiguous')
         ORDER BY event_key COLLATE \"C\", step COLLATE \"C\", input_hash COLLATE \"C\", attempt FOR UPDATE OF j
     )
     UPDATE llm_journal j SET state = 'sent', sent_at = clock_timestamp()
     FROM sent
     WHERE j.event_key = sent.event_key AND j.step = sent.step AND j.input_hash = sent.input_hash
-        AND j.attempt = sent.attempt AND j.state = 'reserved'
+        AND j.attempt = sent.attempt
+        AND j.state NOT IN ('sent', 'answered', 'failed', 'ambiguous')
         AND j.sent_at + j.reserve_us * interval '1 microsecond' > clock_timestamp()
     RETURNING j.event_key, j.step, j.input_hash, j.attempt";
 
@@ -65,7 +69,7 @@ const FINISH: &str = "
         JOIN unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[])
             AS e (event_key, step, input_hash, attempt, state, text, detail, ledger_id)
             USING (event_key, step, input_hash, attempt)
-        WHERE j.state IN ('reserved', 'sent')
+        WHERE j.state NOT IN ('answered', 'failed', 'ambiguous')
         ORDER BY event_key COLLATE \"C\", step COLLATE \"C\", input_hash COLLATE \"C\", attempt
         FOR UPDATE OF j
     )
@@ -73,7 +77,8 @@ const FINISH: &str = "
         ledger_id = ended.ledger_id, ended_at = clock_timestamp()
     FROM ended
     WHERE j.event_key = ended.event_key AND j.step = ended.step AND j.input_hash = ended.input_hash
-        AND j.attempt = ended.attempt AND j.state IN ('reserved', 'sent')
+        AND j.attempt = ended.attempt
+        AND j.state NOT IN ('answered', 'failed', 'ambiguous')
     RETURNING j.event_key, j.step, j.input_hash, j.attempt, j.tenant, j.hold, j.day_from, j.month_from";
 
 /// Those that somebody sends or ends in this moment are passed over.

@@ -22,12 +22,15 @@ const ACQUIRE: Duration = Duration::from_secs(10);
 const TRIES: u32 = 10;
 
 /// Set on every connection, so that nothing waits for ever and a dead worker's transaction ends.
-const SETTINGS: [(&str, &str); 4] = [
+const SETTINGS: [(&str, &str); 5] = [
     ("statement_timeout", "30s"),
     ("lock_timeout", "15s"),
     ("idle_in_transaction_session_timeout", "60s"),
     // The locking statements rely on seeing the newest version of a row that they waited for.
     ("default_transaction_isolation", "read committed"),
+    // A plan that is kept is the one of the table as it was then: one that was empty is read from end to end for each
+    // row of a group, until the statistics are renewed. Planning anew costs less than one such group.
+    ("plan_cache_mode", "force_custom_plan"),
 ];
 
 /// Opens the pool; one connection is made at once.
