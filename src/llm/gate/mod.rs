@@ -4,5 +4,6 @@ pub(crate) mod breaker;
 pub(crate) mod concurrency;
 pub(crate) mod gates;
 pub(crate) mod limiter;
+mod need;
 mod rate_account;
 mod slots;

@@ -5,7 +5,10 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::sync::oneshot;
 
-use crate::domain::rate::{RateAsk, RateGrant};
+use crate::{
+    domain::rate::{RateAsk, RateGrant},
+    llm::gate::need::Need,
+};
 
 /// Share of the provider's limit that is used, so that no minute holds more than the limit.
 const USED_SHARE: (u64, u64) = (49, 50);
@@ -13,9 +16,6 @@ const USED_SHARE: (u64, u64) = (49, 50);
 const LARGEST_WAIT_SHARE: i64 = 8;
 /// At most this share of a minute's limit is asked for ahead of need.
 const AHEAD_SHARE: i64 = 40;
-/// Ahead of need is asked for what the busiest of so many rounds used, and half as much again: calls come in bursts,
-/// and one that finds nothing waits a whole round.
-const ROUNDS: usize = 8;
 /// The common bucket holds more than this after a pause; whoever drew all of it and went on at the full rate would be
 /// above the limit in that minute.
 const LARGEST_BURST: Duration = Duration::from_secs(1);
@@ -29,10 +29,7 @@ pub(crate) struct Account {
     requests: i64,
     /// Below zero: more was used than granted; it is paid back before anyone goes on.
     tokens: i64,
-    /// Used since the last asking.
-    used: (i64, i64),
-    /// Used in the rounds before, the oldest first.
-    before: VecDeque<(i64, i64)>,
+    need: Need,
     /// What may be asked for at the full rate, and was not yet: requests and tokens.
     earned: (f64, f64),
     waiting: VecDeque<Waiting>,
@@ -52,8 +49,7 @@ impl Account {
             tokens_per_minute: tokens.map(share),
             requests: 0,
             tokens: 0,
-            used: (0, 0),
-            before: VecDeque::with_capacity(ROUNDS),
+            need: Need::default(),
             earned: (0.0, 0.0),
             waiting: VecDeque::new(),
         }
@@ -76,19 +72,19 @@ impl Account {
     pub(crate) fn put_back(&mut self, tokens: i64) {
         self.requests += 1;
         self.tokens += tokens;
-        self.used = (self.used.0 - 1, self.used.1 - tokens);
+        self.need.used(-1, -tokens);
     }
 
     /// It used more or less than was taken for it.
     pub(crate) fn settle(&mut self, taken: i64, used: i64) {
         self.tokens = self.tokens.saturating_add(taken).saturating_sub(used);
-        self.used.1 = self.used.1.saturating_sub(taken).saturating_add(used);
+        self.need.used(0, used.saturating_sub(taken));
     }
 
     /// What to ask the common bucket for, this long after the last time; `None` when nothing is needed.
     pub(crate) fn wanted(&mut self, passed: Duration) -> Option<RateAsk> {
         self.waiting.retain(|waiting| !waiting.go.is_closed());
-        let (likely_requests, likely_tokens) = self.likely();
+        let (likely_requests, likely_tokens) = self.need.next_round();
         let ahead = |likely: i64, limit: Option<u32>| likely.clamp(0, per_minute(limit) / AHEAD_SHARE);
         let line: i64 = self.waiting.iter().map(|waiting| waiting.tokens).sum();
         let in_line = i64::try_from(self.waiting.len()).unwrap_or(i64::MAX);
@@ -99,17 +95,6 @@ impl Account {
             earned(self.earned.1, self.tokens_per_minute, passed),
         );
         self.ask(requests.clamp(0, whole(self.earned.0)), tokens.clamp(0, whole(self.earned.1)))
-    }
-
-    /// A round has passed: what the next one is likely to need.
-    fn likely(&mut self) -> (i64, i64) {
-        if self.before.len() == ROUNDS {
-            self.before.pop_front();
-        }
-        self.before.push_back(std::mem::take(&mut self.used));
-        let busiest = |of: fn(&(i64, i64)) -> i64| self.before.iter().map(of).max().unwrap_or(0);
-        let (requests, tokens) = (busiest(|used| used.0), busiest(|used| used.1));
-        (requests + requests / 2, tokens.saturating_add(tokens / 2))
     }
 
     /// Gives back what nobody needs.
@@ -164,7 +149,7 @@ impl Account {
         if fits {
             self.requests -= i64::from(self.requests_per_minute.is_some());
             self.tokens -= if self.tokens_per_minute.is_some() { tokens } else { 0 };
-            self.used = (self.used.0 + 1, self.used.1.saturating_add(tokens));
+            self.need.used(1, tokens);
         }
         fits
     }
@@ -346,22 +331,6 @@ mod tests {
         let mut line: Vec<_> = (0..3).map(|_| account.wait(1_000)).collect();
         let gone: Vec<_> = line.iter_mut().map(|gone| gone.try_recv().is_ok()).collect();
         assert_eq!(gone, [true, true, false]);
-    }
-
-    #[test]
-    fn the_busiest_of_the_last_rounds_is_had_ready() {
-        let mut account = Account::new("b".into(), Some(600), None);
-        account.granted(&RateGrant { requests: 4, ..RateGrant::default() });
-        let round = Duration::from_millis(250);
-        let ready = |account: &mut Account| account.wanted(round).map_or(0, |ask| ask.requests);
-        (0..4).for_each(|_| assert!(account.try_take(10)));
-        let asked: i64 = (0..4).map(|_| ready(&mut account)).max().unwrap();
-        assert_eq!(asked, 6, "half as much again");
-        account.granted(&RateGrant { requests: asked, ..RateGrant::default() });
-        assert_eq!(ready(&mut account), 0, "it is there");
-        let later = (0..8).map(|_| ready(&mut account)).last();
-        assert_eq!(later, Some(0));
-        assert_eq!(account.unused().unwrap().requests, -6);
     }
 
     #[test]
