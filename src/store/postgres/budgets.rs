@@ -1,4 +1,5 @@
-//! Budgets and what is left of them. Locks are taken in this order: limits, calls, windows; each by its key.
+//! Budgets and what is left of them. Locks are taken in this order: limits, calls, windows, each by its key; parked
+//! events last.
 
 use sqlx::{PgConnection, PgExecutor, PgPool, Row as _, postgres::PgRow};
 
