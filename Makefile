@@ -24,7 +24,7 @@ test: ## every test, against a throwaway PostgreSQL and an SQS server of its own
 crash: ## only the tests that kill the worker at named and at random moments
 	$(SERVICES) $(CARGO) test $(FLAGS) --test it crash
 
-test-money: ## what was paid against the bill of who was asked, kills in the middle of calls, minutes of limits: tens of minutes
+test-money: ## what was paid against the bill of who was asked, kills in the middle of calls, minutes of limits: about 24 minutes
 	$(SERVICES) $(CARGO) test $(FLAGS) --test money -- --nocapture --test-threads 1
 
 test-live-model: ## prompts against a real tiny model on this machine; the first run fetches 0.33 GB
